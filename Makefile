@@ -1,0 +1,50 @@
+# The two commands of the README, `make demo` and `make test`, make their own environment.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/python -m
+WORKERS ?= 2
+
+.PHONY: demo test slow check bench env figures clean
+
+demo: $(VENV)/.installed
+	$(BIN)/privacy-audit demo --out audit-report
+
+test: $(VENV)/.installed-dev
+	$(RUN) pytest -n $(WORKERS) -m "not slow"
+
+slow: $(VENV)/.installed-dev
+	$(RUN) pytest -n $(WORKERS) -m slow
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed .bench-venv/.installed
+	$(BIN)/python experiments/bench_posterior.py
+
+figures: $(VENV)/.installed
+	$(BIN)/python experiments/figures.py
+
+env: $(VENV)/.installed-dev
+
+clean:
+	rm -rf $(VENV) .bench-venv audit-report build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@ $(VENV)/.installed
+
+# The peer lives alone: it pins old versions.
+.bench-venv/.installed:
+	$(PYTHON) -m venv .bench-venv
+	.bench-venv/bin/python -m pip install --quiet --disable-pip-version-check privacy-estimates==0.1.0.post1
+	touch $@

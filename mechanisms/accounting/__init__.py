@@ -1,0 +1,1 @@
+"""Accounting: exact Gaussian curve, zCDP conversions, DP-SGD."""

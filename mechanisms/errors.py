@@ -1,0 +1,25 @@
+"""The exception tree: every error of this product that is not a plain ValueError or TypeError."""
+
+
+class PrivacyAuditError(Exception):
+    """Base of all errors raised on purpose by this distribution."""
+
+
+class BudgetExhaustedError(PrivacyAuditError):
+    """A mechanism was asked for more than its privacy budget allows."""
+
+
+class UnsupportedClaimError(PrivacyAuditError):
+    """A claim, an engine or an accountant setting that we refuse to approximate."""
+
+
+class InsufficientEvidenceError(PrivacyAuditError):
+    """The run left too little evidence for the statement that was asked for."""
+
+
+class InsecureNoiseWarning(UserWarning):
+    """Protective noise was drawn from a seeded source: the release is reproducible, not private."""
+
+
+class WeakEvidenceWarning(UserWarning):
+    """The statement holds, but the evidence behind it is weaker than it looks."""

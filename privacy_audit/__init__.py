@@ -1,0 +1,69 @@
+"""privacy-audit: evidence about a claimed epsilon.
+
+The face for users: every public name of the rooms below can be taken from here. Importing this package loads neither torch, pymc,
+scikit-learn nor matplotlib; asking for a name loads the file it lives in.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mechanisms.lazy import lazy_names
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from attacks import AttackCounts as AttackCounts
+    from attacks import CanaryProbe as CanaryProbe
+    from attacks import CanaryResult as CanaryResult
+    from attacks import Finding as Finding
+    from attacks import MembershipScores as MembershipScores
+    from attacks import preflight as preflight
+    from mechanisms import Neighboring as Neighboring
+    from mechanisms import PrivacyGuarantee as PrivacyGuarantee
+    from mechanisms import dp_sgd_epsilon as dp_sgd_epsilon
+    from mechanisms import dp_sgd_noise_multiplier as dp_sgd_noise_multiplier
+    from mechanisms import gaussian_delta as gaussian_delta
+    from mechanisms import gaussian_epsilon as gaussian_epsilon
+    from mechanisms import gaussian_mu as gaussian_mu
+    from mechanisms import zcdp_delta as zcdp_delta
+    from mechanisms import zcdp_epsilon as zcdp_epsilon
+    from mechanisms import zcdp_rho as zcdp_rho
+    from privacy_audit.audits.training import audit_training as audit_training
+    from privacy_audit.estimate.bound import EpsilonBound as EpsilonBound
+    from privacy_audit.estimate.conformance import check_conformance as check_conformance
+    from privacy_audit.estimate.lower_bound import epsilon_lower_bound as epsilon_lower_bound
+    from privacy_audit.estimate.one_run import one_run_bound as one_run_bound
+    from privacy_audit.estimate.posterior import EpsilonPosterior as EpsilonPosterior
+    from privacy_audit.estimate.thresholds import audit_scores as audit_scores
+    from privacy_audit.report.record import AuditReport as AuditReport
+
+_ATTACKS = ("AttackCounts", "CanaryProbe", "CanaryResult", "Finding", "MembershipScores", "preflight")
+_MECHANISMS = (
+    "Neighboring",
+    "PrivacyGuarantee",
+    "dp_sgd_epsilon",
+    "dp_sgd_noise_multiplier",
+    "gaussian_delta",
+    "gaussian_epsilon",
+    "gaussian_mu",
+    "zcdp_delta",
+    "zcdp_epsilon",
+    "zcdp_rho",
+)
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        **dict.fromkeys(_ATTACKS, "attacks"),
+        **dict.fromkeys(_MECHANISMS, "mechanisms"),
+        "AuditReport": "privacy_audit.report.record",
+        "EpsilonBound": "privacy_audit.estimate.bound",
+        "EpsilonPosterior": "privacy_audit.estimate.posterior",
+        "audit_scores": "privacy_audit.estimate.thresholds",
+        "audit_training": "privacy_audit.audits.training",
+        "check_conformance": "privacy_audit.estimate.conformance",
+        "epsilon_lower_bound": "privacy_audit.estimate.lower_bound",
+        "one_run_bound": "privacy_audit.estimate.one_run",
+    },
+)

@@ -1,0 +1,1 @@
+"""From a thing to an AuditReport, one file per kind of thing."""

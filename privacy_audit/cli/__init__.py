@@ -1,0 +1,1 @@
+"""The command line `privacy-audit`, one file per command."""

@@ -1,0 +1,53 @@
+"""An audit on one screen: the small table that `demo` and `run` print."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from privacy_audit.report.record import AuditReport
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenReport:
+    """Where the page and the record were written."""
+
+    page: Path
+    record: Path
+
+
+def write_report(report: AuditReport, folder: str | os.PathLike[str]) -> WrittenReport:
+    """Write report.html and report.json into the folder; each appears whole or not at all."""
+    target = Path(folder)
+    return WrittenReport(page=report.to_html(target / "report.html"), record=report.to_json(target / "report.json"))
+
+
+def summary_lines(report: AuditReport) -> list[str]:
+    """Return the table: what is claimed, what each kind of evidence says, the verdict. At most 80 columns."""
+    rows = [
+        ("claim", f"epsilon <= {report.claim.epsilon:.3f}", f"delta {report.claim.delta:g}, {report.claim.neighboring.value} neighbors")
+    ]
+    rows.append(("bound", f"epsilon >= {report.bound.epsilon:.3f}", f"{report.bound.method}, level {report.bound.level:g}"))
+    if report.posterior is not None:
+        low, high = report.posterior.interval(report.level)
+        rows.append(("credible", f"[{low:.3f}, {high:.3f}]", f"posterior of the attack's epsilon, level {report.level:g}"))
+    if report.conformance is not None:
+        rows.append(_conformance_row(report))
+    lines = [f"  {name:<12} {value:<22} {note}" for name, value, note in rows]
+    lines += [f"  {finding.severity:<12} {finding.message}" for finding in report.findings]
+    if report.conformance is not None:
+        lines += [f"  {'failed':<12} {test.name}: {test.finding}" for test in report.conformance.failures]
+    return [*lines, "", f"  {report.verdict.upper()}: {report.headline}"]
+
+
+def _conformance_row(report: AuditReport) -> tuple[str, str, str]:
+    conformance = report.conformance
+    if conformance is None or not conformance.passed:
+        n = 0 if conformance is None else len(conformance.failures)
+        return "conformance", f"{n} tests failed", "no interval of epsilon is given"
+    n = len(conformance.tests)
+    if conformance.epsilon_interval is None:
+        return "conformance", "passed", f"{n} tests"
+    low, high = conformance.epsilon_interval
+    return "conformance", f"[{low:.3f}, {high:.3f}]", f"{n} tests passed, level {conformance.level:g}"

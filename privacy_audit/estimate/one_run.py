@@ -1,0 +1,184 @@
+"""Bounds from a single training run: how many of many independent coin-flip canaries were guessed right.
+
+`binomial` holds for any (epsilon, delta)-DP mechanism (Steinke, Nasr, Jagielski 2023). `f_dp` tests a hypothesized Gaussian privacy
+curve (Mahloujifar, Melis, Chaudhuri 2025): it comes closer, and says less. Symbols: m canaries, r guesses, v correct ones.
+Both stay below the true epsilon in general, so a small value is no evidence of privacy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from attacks.scores import MembershipScores
+from mechanisms.accounting.gaussian import gaussian_epsilon
+from mechanisms.guarantee import Neighboring
+from mechanisms.randomness import RngLike, as_generator
+from mechanisms.validation import one_of, probability_level, valid_delta, whole_number
+from privacy_audit.estimate.bound import EpsilonBound
+from privacy_audit.estimate.scan import first_not_rejected
+
+FloatArray = NDArray[np.float64]
+
+COINS = "each canary was included by its own independent fair coin"
+FIXED_GUESSES = "the number of guesses was fixed before the labels or scores were seen"
+GAUSSIAN_CURVE = "assuming the hypothesised Gaussian curve: the mechanism's trade-off function is that of mu-GDP for some mu"
+_SCAN = 48
+_TIE_SEED = 0
+
+
+def one_run_bound(
+    *,
+    n_canaries: int,
+    n_guesses: int,
+    n_correct: int,
+    delta: float,
+    level: float = 0.95,
+    method: str = "binomial",
+    neighboring: Neighboring = Neighboring.ADD_REMOVE,
+) -> EpsilonBound:
+    """Return a lower bound of epsilon from the correct guesses of one run.
+
+    Parameters
+    ----------
+    n_canaries : canaries in the game, each included by an independent fair coin.
+    n_guesses : guesses made, fixed beforehand; the auditor abstains on the rest.
+    n_correct : correct guesses.
+    delta : probability in [0, 1); must be positive for "f_dp", whose curve has no finite epsilon at 0.
+    level : probability with which the bound holds.
+    method : "binomial", for any mechanism; "f_dp", for a Gaussian curve.
+    neighboring : what one coin decides; adding or removing a canary by default.
+
+    Returns
+    -------
+    `EpsilonBound`, in nats.
+
+    Raises
+    ------
+    ValueError : counts that contradict each other, delta or level out of range, an unknown method.
+
+    Guarantee
+    ---------
+    binomial: given the output and the earlier coins, a coin of an epsilon-DP mechanism is predicted with probability at most
+    q = exp(epsilon) / (1 + exp(epsilon)), so the correct guesses are dominated by Binomial(r, q); delta adds
+    2 m delta max_i P[v > Bin >= v - i] / i (Steinke et al., theorem 5.2). f_dp: theorem 3.2 of Mahloujifar et al., inverted in mu.
+
+    References
+    ----------
+    Steinke, Nasr, Jagielski, Privacy Auditing with One Training Run, NeurIPS 2023. Mahloujifar, Melis, Chaudhuri, Auditing f-DP in
+    One Run, ICML 2025.
+
+    Examples
+    --------
+    >>> bound = one_run_bound(n_canaries=1000, n_guesses=1000, n_correct=700, delta=1e-5)
+    >>> round(bound.epsilon, 5)
+    0.73174
+    """
+    m, r, v = _valid_counts(n_canaries, n_guesses, n_correct)
+    delta, level = valid_delta(delta), probability_level(level)
+    method = one_of(("binomial", "f_dp"), method=method)
+    assumptions: tuple[str, ...] = (COINS, FIXED_GUESSES)
+    if method == "binomial":
+        epsilon = _binomial_epsilon(m, r, v, delta, 1 - level)
+    else:
+        if delta == 0:
+            raise ValueError(
+                "delta must be positive for method 'f_dp', got 0: a Gaussian curve has no finite epsilon there; use 'binomial'"
+            )
+        assumptions += (GAUSSIAN_CURVE,)
+        epsilon = gaussian_epsilon(gaussian_mu_bound(n_canaries=m, n_guesses=r, n_correct=v, level=level), delta)
+    return EpsilonBound(epsilon=epsilon, delta=delta, level=level, method=method, neighboring=neighboring, assumptions=assumptions)
+
+
+def one_run_guesses(scores: MembershipScores, *, n_in: int, n_out: int, rng: RngLike = _TIE_SEED) -> tuple[int, int]:
+    """Guess "in" for the `n_in` highest scores and "out" for the `n_out` lowest, and count.
+
+    Parameters
+    ----------
+    scores : one score per canary.
+    n_in, n_out : numbers of guesses, fixed before the scores were seen; together at most the number of canaries.
+    rng : orders canaries of equal score at random, without looking at membership; a fixed seed by default.
+
+    Returns
+    -------
+    (n_guesses, n_correct).
+
+    Raises
+    ------
+    ValueError : more guesses than canaries, or negative numbers.
+    """
+    n_in, n_out = whole_number(n_in=n_in), whole_number(n_out=n_out)
+    if n_in + n_out > len(scores):
+        raise ValueError(f"n_in + n_out must be at most the number of canaries, {len(scores)}, got {n_in} + {n_out}")
+    tie_break = as_generator(rng).random(len(scores))
+    order = np.lexsort((tie_break, scores.score))
+    right_out = np.count_nonzero(~scores.member[order[:n_out]])
+    right_in = np.count_nonzero(scores.member[order[len(scores) - n_in :]])
+    return n_in + n_out, int(right_in + right_out)
+
+
+def gaussian_mu_bound(*, n_canaries: int, n_guesses: int, n_correct: int, level: float = 0.95) -> float:
+    """Return the smallest mu whose Gaussian curve the guesses do not reject, 0 if already perfect privacy is not rejected.
+
+    Parameters and errors as `one_run_bound`.
+    """
+    m, r, v = _valid_counts(n_canaries, n_guesses, n_correct)
+    alpha = 1 - probability_level(level)
+    if v == 0:
+        return 0.0
+    high = 1.0
+    while _curve_is_rejected(high, m, r, v, alpha):
+        high *= 2
+    return first_not_rejected(lambda mu: _curve_is_rejected(mu, m, r, v, alpha), np.linspace(0, high, _SCAN))
+
+
+def _curve_is_rejected(mu: float, m: int, r: int, v: int, alpha: float) -> bool:
+    """Algorithm 1 of Mahloujifar et al. for two worlds: r_0 + h_0 > r / m."""
+    reach, h = alpha * v / m, alpha * (r - v) / m
+    for i in range(v - 1, -1, -1):
+        blown_up = float(special.ndtr(special.ndtri(min(reach, 1.0)) - mu))
+        if blown_up <= h:
+            break  # from here on neither changes
+        reach, h = min(reach + i / (r - i) * (blown_up - h), 1.0), blown_up
+    return reach + h > r / m
+
+
+def _binomial_epsilon(m: int, r: int, v: int, delta: float, alpha: float) -> float:
+    if v == 0:
+        return 0.0
+    q_limit = float(special.betaincinv(v, r - v + 1, alpha))  # with delta = 0 the answer is its logit
+    limit = float(special.logit(q_limit))
+    if limit <= 0:
+        return 0.0
+    if delta == 0:
+        return limit
+    p_value = _binomial_p_value(m, r, v, delta)
+    grid = np.linspace(0, limit, _SCAN)
+    return first_not_rejected(lambda epsilon: epsilon < limit and p_value(epsilon) <= alpha, grid)
+
+
+def _binomial_p_value(m: int, r: int, v: int, delta: float) -> Callable[[float], float]:
+    """Return p(epsilon) = P[Bin >= v] + 2 m delta max_i P[v > Bin >= v - i] / i."""
+    below = np.arange(v - 1, -1, -1, dtype=np.float64)  # v-1, v-2, ..., 0
+    log_ways = special.gammaln(r + 1) - special.gammaln(below + 1) - special.gammaln(r - below + 1)
+
+    def p_value(epsilon: float) -> float:
+        log_q, log_rest = float(special.log_expit(epsilon)), float(special.log_expit(-epsilon))
+        mass = np.exp(log_ways + below * log_q + (r - below) * log_rest)
+        worst = float(np.max(np.cumsum(mass) / (v - below)))
+        return min(1.0, float(special.betainc(v, r - v + 1, math.exp(log_q))) + 2 * m * delta * worst)
+
+    return p_value
+
+
+def _valid_counts(n_canaries: int, n_guesses: int, n_correct: int) -> tuple[int, int, int]:
+    m, r, v = whole_number(1, n_canaries=n_canaries), whole_number(n_guesses=n_guesses), whole_number(n_correct=n_correct)
+    if r > m:
+        raise ValueError(f"n_guesses must be at most n_canaries, {m}, got {r}")
+    if v > r:
+        raise ValueError(f"n_correct must be at most n_guesses, {r}, got {v}")
+    return m, r, v

@@ -1,0 +1,1 @@
+"""The audit report: the record, its page, its pictures."""

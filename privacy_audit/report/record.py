@@ -1,0 +1,154 @@
+"""AuditReport: one audit, whole: claim, evidence, assumptions, and what would be needed to run it again.
+
+It separates three things: what is claimed, what was measured (each statement with its kind), and under which assumptions.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attacks.canaries.finding import Finding
+from attacks.scores import MembershipScores
+from mechanisms.guarantee import PrivacyGuarantee, require_same_neighboring
+from mechanisms.json_ready import JsonValue, json_ready
+from privacy_audit.estimate.bound import EpsilonBound
+from privacy_audit.estimate.conformance_report import ConformanceReport
+from privacy_audit.report.statements import shown_posterior
+from privacy_audit.report.verdict import Verdict, decide, headline
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from privacy_audit.estimate.posterior import EpsilonPosterior
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AuditReport:
+    """One audit.
+
+    Parameters
+    ----------
+    claim : the guarantee that was tested.
+    bound : the pre-registered lower bound, the only one that may decide the verdict.
+    other_bounds : further bounds at the same level, each with assumptions of its own; they do not decide.
+    posterior : Bayesian posterior of the attack's epsilon (kind "credible"); None after a failed conformance test.
+    conformance : tests of the implementation; None where the audit has no raw signals.
+    findings : what static checks saw before training.
+    scores : the attack's scores, for the ROC; None where only counts are known.
+    power : probability that this audit leaves a positive bound if the claim is tight (simulated ideal mechanism).
+    level : probability content of every interval in the report.
+    threat_model : label -> sentence: what the attacker saw, how many runs and canaries.
+    settings, versions, seeds : what is needed to run the audit again.
+    title : the name the user gave the audit.
+
+    Raises
+    ------
+    ValueError : a bound or the posterior has another neighboring relation or another delta than the claim, or the posterior is of many
+        attacks; one axis of epsilon could not show them.
+    """
+
+    claim: PrivacyGuarantee
+    bound: EpsilonBound
+    other_bounds: tuple[EpsilonBound, ...] = ()
+    posterior: EpsilonPosterior | None = None
+    conformance: ConformanceReport | None = None
+    findings: tuple[Finding, ...] = ()
+    scores: MembershipScores | None = None
+    power: float | None = None
+    level: float = 0.95
+    threat_model: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, JsonValue] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    seeds: Mapping[str, str] = field(default_factory=dict)
+    title: str = "Privacy audit"
+
+    def __post_init__(self) -> None:
+        for statement in (self.bound, *self.other_bounds, *(() if self.posterior is None else (self.posterior,))):
+            require_same_neighboring(self.claim.neighboring, statement.neighboring)
+            if statement.delta != self.claim.delta:
+                raise ValueError(f"all statements must have the claim's delta {self.claim.delta:g}, got {statement.delta:g}")
+        if self.posterior is not None and not self.posterior.is_single:
+            raise ValueError("posterior must be of one attack, got one of many; pass the attack that was chosen beforehand")
+
+    @property
+    def verdict(self) -> Verdict:
+        """One of "violation", "suspicious", "consistent", "tight", "inconclusive"; rules in `privacy_audit.report.verdict`."""
+        lower = None if self.posterior is None else self.posterior.interval(self.level, kind="lower")[0]
+        return decide(self.claim, self.bound, credible_lower=lower, conformance=self.conformance, power=self.power)
+
+    @property
+    def headline(self) -> str:
+        """The verdict in one sentence."""
+        return headline(self.verdict, self.claim, self.bound, self.conformance)
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether the evidence speaks against the claim: the command line then exits with 1."""
+        return self.verdict in ("violation", "suspicious")
+
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Return the JSON-ready record: the facts of the page, no record's score; a posterior that the page withholds is None."""
+        posterior = shown_posterior(self)
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "title": self.title,
+            "verdict": self.verdict,
+            "headline": self.headline,
+            "level": self.level,
+            "claim": self.claim.to_dict(),
+            "bound": self.bound.to_dict(),
+            "other_bounds": [bound.to_dict() for bound in self.other_bounds],
+            "posterior": None if posterior is None else json_ready(posterior.to_dict()),
+            "conformance": None if self.conformance is None else self.conformance.to_dict(),
+            "findings": [finding.to_dict() for finding in self.findings],
+            "scores": None if self.scores is None else self.scores.to_dict(),
+            "power": self.power,
+            "threat_model": json_ready(dict(self.threat_model)),
+            "settings": json_ready(dict(self.settings)),
+            "versions": json_ready(dict(self.versions)),
+            "seeds": json_ready(dict(self.seeds)),
+        }
+
+    def to_json(self, path: str | os.PathLike[str]) -> Path:
+        """Write the record as JSON; the file appears whole or not at all."""
+        return _write_whole(path, json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n")
+
+    def to_html(self, path: str | os.PathLike[str]) -> Path:
+        """Write one self-contained page; the file appears whole or not at all."""
+        from privacy_audit.report.html import render
+
+        return _write_whole(path, render(self))
+
+    def _repr_html_(self) -> str:
+        from privacy_audit.report.html import render_summary
+
+        return render_summary(self)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the epsilon ladder: claim, bounds, posterior and conformance side by side."""
+        from privacy_audit.report.plots import draw_ladder
+
+        return draw_ladder(self, ax)
+
+
+def _write_whole(path: str | os.PathLike[str], text: str) -> Path:
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(name, 0o644)
+        os.replace(name, target)
+    except BaseException:
+        os.unlink(name)
+        raise
+    return target

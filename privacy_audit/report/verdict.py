@@ -1,0 +1,83 @@
+"""The verdict: what claim and evidence say together, in one word and one sentence.
+
+Rules (who may say what):
+- only a bound with proved coverage says "violation", and only under the claim's own neighboring relation and delta;
+- a failed conformance test says that the implementation is broken: "suspicious", with the broken parts named;
+- a credible interval above the claim says "suspicious";
+- "tight": bound / claim >= 0.9;
+- "inconclusive": an ideal mechanism whose epsilon equals the claim would have left a bound of zero in more than half of such audits,
+  so silence means nothing here;
+- else "consistent", which reads "no violation found" and never "private".
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from mechanisms.guarantee import PrivacyGuarantee, require_same_neighboring
+from privacy_audit.estimate.bound import EpsilonBound
+from privacy_audit.estimate.conformance_report import ConformanceReport
+from privacy_audit.report.plain_text import listed, told_apart
+
+Verdict = Literal["violation", "suspicious", "consistent", "tight", "inconclusive"]
+
+TIGHT_SHARE = 0.9
+LEAST_POWER = 0.5
+
+
+def decide(
+    claim: PrivacyGuarantee,
+    bound: EpsilonBound,
+    *,
+    credible_lower: float | None = None,
+    conformance: ConformanceReport | None = None,
+    power: float | None = None,
+) -> Verdict:
+    """Apply the rules above.
+
+    Parameters
+    ----------
+    claim : the guarantee that is tested.
+    bound : the pre-registered bound; no other bound may decide, or the level is spent twice.
+    credible_lower : lower end of the posterior's one-sided credible interval at the same level; None if there is no posterior.
+    conformance : the conformance tests of the run; None if the audit has none.
+    power : probability that this audit leaves a positive bound if the claim is tight; None if unknown.
+
+    Raises
+    ------
+    ValueError : the bound's neighboring relation or delta is not the claim's.
+    """
+    require_same_neighboring(claim.neighboring, bound.neighboring)
+    if bound.delta != claim.delta:
+        raise ValueError(f"bound and claim must have the same delta, got {bound.delta:g} and {claim.delta:g}")
+    if bound.kind == "bound" and bound.epsilon > claim.epsilon:
+        return "violation"
+    if conformance is not None and not conformance.passed:
+        return "suspicious"
+    if credible_lower is not None and credible_lower > claim.epsilon:
+        return "suspicious"
+    if claim.epsilon > 0 and bound.epsilon >= TIGHT_SHARE * claim.epsilon:
+        return "tight"
+    if power is not None and power < LEAST_POWER:
+        return "inconclusive"
+    return "consistent"
+
+
+def headline(verdict: Verdict, claim: PrivacyGuarantee, bound: EpsilonBound, conformance: ConformanceReport | None) -> str:
+    """Say the verdict in one sentence that a manager understands."""
+    claimed, shown = (f"epsilon {text}" for text in told_apart(claim.epsilon, bound.epsilon))
+    if verdict == "violation":
+        return f"The claim is false: {claimed} was claimed, but the attack proves at least {shown} at level {bound.level:g}."
+    if verdict == "suspicious" and conformance is not None and not conformance.passed:
+        reuse = " Repeated noise can be subtracted, so this run protects nothing." if conformance.noise_is_reused else ""
+        return (
+            f"The training engine does not do what the claim of {claimed} assumes: its tests of {listed(conformance.broken)} failed.{reuse}"
+        )
+    if verdict == "suspicious":
+        return f"The evidence points above the claim of {claimed}, but does not prove it: audit again with more canaries."
+    if verdict == "tight":
+        return f"No violation found, and the claim is nearly reached: {claimed} claimed, at least {shown} shown."
+    if verdict == "inconclusive":
+        return f"This audit is too weak to say anything about the claim of {claimed}: use more canaries."
+    checked = " and the engine passed every conformance test" if conformance is not None else ""
+    return f"No violation found: {claimed} is claimed, the attack shows at least {shown}{checked}."

@@ -1,0 +1,138 @@
+"""Reports for the tests of this folder: one for each verdict, and some at the edges."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from attacks.canaries.finding import Finding
+from attacks.scores import AttackCounts, MembershipScores
+from mechanisms.guarantee import Neighboring, PrivacyGuarantee
+from privacy_audit.estimate.bound import EpsilonBound
+from privacy_audit.estimate.conformance_report import ConformanceReport, ConformanceTest
+from privacy_audit.estimate.posterior import EpsilonPosterior
+from privacy_audit.report.record import AuditReport
+
+DELTA = 1e-5
+HOSTILE = (
+    '"><script>alert(1)</script>',
+    "'><img src=x onerror=alert(1)>",
+    "</style></main>&amp;{{ 7*7 }}",
+    "W" * 300,
+    "🙂" * 150,
+    "‮ltr\x00",
+)
+COUNTS = AttackCounts(tp=220, fp=25, tn=475, fn=280)
+
+
+def claim(epsilon: float = 6.45, **changes: object) -> PrivacyGuarantee:
+    words = {
+        "mechanism": "DP-SGD, 200 steps",
+        "assumptions": ("Noise is drawn afresh at every step.", "Every record enters a batch by its own coin."),
+    }
+    return PrivacyGuarantee(epsilon, DELTA, Neighboring.ADD_REMOVE, **(words | changes))
+
+
+def bound(epsilon: float = 1.91, **changes: object) -> EpsilonBound:
+    words = {"method": "likelihood ratio", "assumptions": ("The threshold was chosen on other canaries.",), "level": 0.95, "delta": DELTA}
+    return EpsilonBound(epsilon=epsilon, **(words | changes))
+
+
+def conformance(*failing: str) -> ConformanceReport:
+    parts = {"noise_scale": "noise scale", "step_pairs": "noise reuse", "rate": "sampling", "steps": "steps"}
+    tests = tuple(
+        ConformanceTest(
+            name=name,
+            part=part,
+            p_value=None if name == "steps" else 3e-41 if name in failing else 0.41,
+            passed=name not in failing,
+            finding=f"{part} measured and claimed",
+        )
+        for name, part in parts.items()
+    )
+    if failing:
+        return ConformanceReport(tests=tests, level=0.95)
+    return ConformanceReport(
+        tests=tests,
+        level=0.95,
+        noise_multiplier_interval=(0.9956, 1.0044),
+        sample_rate_interval=(0.0657, 0.0677),
+        epsilon_interval=(6.12, 6.81),
+    )
+
+
+def scores(n: int = 500, seed: int = 1) -> MembershipScores:
+    rng = np.random.default_rng(seed)
+    member = np.arange(n) % 2 == 0
+    return MembershipScores(rng.normal(1.0 * member, 1.0), member)
+
+
+def report(**changes: object) -> AuditReport:
+    """A report with every field filled."""
+    fields: dict[str, object] = {
+        "claim": claim(),
+        "bound": bound(),
+        "other_bounds": (bound(1.53, method="one-run binomial"), bound(2.48, method="Gaussian curve", approximate=True)),
+        "posterior": EpsilonPosterior(COUNTS, delta=DELTA),
+        "conformance": conformance(),
+        "findings": (Finding("batch_norm", "error", "Layer 'bn1' mixes records."), Finding("loader", "warning", "The loader shuffles.")),
+        "scores": scores(),
+        "power": 0.93,
+        "threat_model": {"What the attacker sees": "the model after every step", "Canaries": "1,000 by independent coins"},
+        "settings": {"n_canaries": 1000, "rng": 7, "layers": ["conv1", "fc"], "nist.trust_model": "Central: the cluster sees raw records."},
+        "versions": {"torch": "2.9.1"},
+        "seeds": {"root entropy": "314159265358979323846264338327950288419"},
+        "title": "Digits classifier, release 3",
+    }
+    return AuditReport(**(fields | changes))
+
+
+def bare(**changes: object) -> AuditReport:
+    """A report with nothing but a claim and a bound."""
+    return AuditReport(**({"claim": claim(mechanism="", assumptions=()), "bound": bound(assumptions=())} | changes))
+
+
+def by_verdict() -> dict[str, AuditReport]:
+    weak = EpsilonPosterior(AttackCounts(tp=22, fp=18, tn=232, fn=228), delta=DELTA)
+    return {
+        "violation": report(claim=claim(1.0)),
+        "suspicious": report(conformance=conformance("noise_scale", "step_pairs"), bound=bound(0.0)),
+        "consistent": report(),
+        "tight": report(claim=claim(2.0), conformance=None, findings=()),
+        "inconclusive": report(bound=bound(0.0), power=0.2, scores=None, posterior=weak, conformance=None),
+    }
+
+
+def hostile() -> AuditReport:
+    """A report in which every string that a user may choose is hostile."""
+    text = " ".join(HOSTILE)
+    pairs = {f"{key} {k}": value for k, (key, value) in enumerate(zip(HOSTILE, reversed(HOSTILE), strict=True))}
+    tests = (ConformanceTest(name=text, part="clipping", p_value=0.5, passed=True, finding=text),)
+    return report(
+        claim=claim(privacy_unit=text, mechanism=text, assumptions=HOSTILE),
+        bound=bound(method=text, assumptions=HOSTILE),
+        other_bounds=tuple(bound(1.0, method=word, assumptions=(word,)) for word in HOSTILE),
+        conformance=ConformanceReport(tests=tests, level=0.95, epsilon_interval=(1.0, 2.0)),
+        findings=tuple(Finding(word, "error", word) for word in HOSTILE),
+        threat_model=pairs,
+        settings={**pairs, "nist.bias": text, f"nist.{text}": text, "not_tested": list(HOSTILE), "nested": {text: [text]}},
+        versions=pairs,
+        seeds=pairs,
+        title=text,
+    )
+
+
+def edges() -> dict[str, AuditReport]:
+    many = tuple(bound(0.1 * k, method=f"method {k}") for k in range(14))
+    return {
+        "bare": bare(),
+        "hostile": hostile(),
+        "infinite bound": report(bound=bound(math.inf), other_bounds=(bound(math.inf, approximate=True),)),
+        "infinite claim": report(claim=claim(math.inf)),
+        "zero claim": bare(claim=claim(0.0), bound=bound(0.0)),
+        "tiny claim": report(claim=claim(1e-6), bound=bound(0.0)),
+        "huge claim": report(claim=claim(123456.0)),
+        "close call": bare(claim=claim(1.0), bound=bound(1.0004)),
+        "many bounds": report(other_bounds=many),
+    }

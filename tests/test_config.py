@@ -1,0 +1,76 @@
+"""Audit files: what is read, and what is refused in one sentence that names the key."""
+
+import pytest
+
+from mechanisms.guarantee import Neighboring
+from privacy_audit.config import load_function, read_config
+
+GOOD = """
+[audit]
+kind = "training"
+train = "my_training:train"
+delta = 1e-5
+n_canaries = 100
+[claim]
+epsilon = 8.0
+[nist]
+"trust model" = "central"
+"""
+
+
+def written(tmp_path, text):
+    file = tmp_path / "AUDIT.toml"
+    file.write_text(text)
+    return file
+
+
+def test_a_whole_file(tmp_path):
+    config = read_config(written(tmp_path, GOOD))
+    guarantee = config.guarantee()
+    assert guarantee.epsilon == 8.0
+    assert guarantee.delta == 1e-5
+    assert guarantee.neighboring is Neighboring.ADD_REMOVE
+    assert config.audit.level == 0.95
+    assert config.nist == {"trust model": "central"}
+
+
+def test_without_a_claim(tmp_path):
+    assert read_config(written(tmp_path, GOOD.split("[claim]")[0])).guarantee() is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("n_canaries", "n_canary", "unknown key 'audit.n_canary'; allowed in this table: delta, kind, level"),
+        ("[nist]", "[extra]", "unknown key 'extra'; allowed in this table: audit, claim, nist"),
+        ("epsilon = 8.0", "epsilon = 8.0\nsigma = 1", "unknown key 'claim.sigma'"),
+        ("delta = 1e-5", "", "key 'audit.delta' is missing"),
+        ("delta = 1e-5", "delta = 1e5", "key 'audit.delta': input should be less than 1"),
+        ("delta = 1e-5", "delta = nan", "key 'audit.delta'"),
+        ("epsilon = 8.0", "epsilon = -1.0", "key 'claim.epsilon'"),
+        ("epsilon = 8.0", 'epsilon = "8"', "key 'claim.epsilon'"),
+        ("epsilon = 8.0", 'epsilon = 8.0\nneighboring = "replace"', "key 'claim.neighboring'"),
+        ('kind = "training"', 'kind = "table"', "key 'audit.kind'"),
+        ("my_training:train", "my_training.train", "key 'audit.train'"),
+        ("n_canaries = 100", "n_canaries = 1", "key 'audit.n_canaries'"),
+        ("[audit]", "[audit", "not valid TOML"),
+    ],
+)
+def test_refusals_name_the_key(tmp_path, old, new, message):
+    with pytest.raises(ValueError, match="AUDIT.toml") as caught:
+        read_config(written(tmp_path, GOOD.replace(old, new)))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_functions_are_looked_for_beside_the_file(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "beside_the_file.py").write_text("def train(probe):\n    return 7\n")
+    assert load_function("beside_the_file:train", beside=tmp_path)(None) == 7
+    for reference, message in [
+        ("beside_the_file", "module:function"),
+        ("not_there_at_all:train", "'not_there_at_all'"),
+        ("beside_the_file:fit", "no function 'fit'"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            load_function(reference, beside=tmp_path)

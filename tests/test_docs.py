@@ -1,0 +1,31 @@
+"""The tutorials' code blocks run, in order, as a reader would run them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from privacy_audit.config import AuditConfig, read_config
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.stem)
+def test_tutorial(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "tutorial"}
+    code = blocks(page, "python")
+    assert code
+    for block in code:
+        exec(compile(block, str(page), "exec"), names)
+
+
+def test_audit_file_of_the_tutorial(tmp_path):
+    (text,) = blocks(DOCS / "audit_a_training_run.md", "toml")
+    file = tmp_path / "AUDIT.toml"
+    file.write_text(text)
+    assert isinstance(read_config(file), AuditConfig)
