@@ -5,13 +5,17 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
 WORKERS ?= 2
 
-.PHONY: demo test slow check bench env figures clean
+.PHONY: demo test stat slow check bench env figures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/privacy-audit demo --out audit-report
 
 test: $(VENV)/.installed-dev
 	$(RUN) pytest -n $(WORKERS) -m "not slow"
+
+# The same tests under another seed: make stat SEED=7
+stat: $(VENV)/.installed-dev
+	SEED=$(or $(SEED),1) $(RUN) pytest -n $(WORKERS) -m "not slow"
 
 slow: $(VENV)/.installed-dev
 	$(RUN) pytest -n $(WORKERS) -m slow
@@ -23,6 +27,8 @@ check: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed .bench-venv/.installed
 	$(BIN)/python experiments/bench_posterior.py
+	$(BIN)/python experiments/bench_probe.py
+	$(BIN)/python experiments/bench_command_line.py
 
 figures: $(VENV)/.installed
 	$(BIN)/python experiments/figures.py

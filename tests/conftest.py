@@ -7,6 +7,10 @@ import zlib
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+settings.register_profile("suite", deadline=None)  # a shared machine makes any wall time meaningless
+settings.load_profile("suite")
 
 
 @pytest.fixture

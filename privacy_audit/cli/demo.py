@@ -6,6 +6,7 @@ three lines that an audit adds are marked.
 
 from __future__ import annotations
 
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,8 +52,9 @@ def train_on_digits(probe: CanaryProbe, *, epochs: int = 14) -> float:
     probe.attach(optimizer, loader)  # audit, line 2
 
     loss = nn.CrossEntropyLoss()
-    for _ in range(epochs):
-        for inputs, targets in loader:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Full backward hook is firing")  # torch, on any first layer under Opacus
+        for inputs, targets in chain.from_iterable(repeat(loader, epochs)):
             optimizer.zero_grad()
             loss(net(inputs), targets).backward()
             optimizer.step()

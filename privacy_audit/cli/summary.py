@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 
 from privacy_audit.report.record import AuditReport
+
+
+COLUMNS = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +32,22 @@ def summary_lines(report: AuditReport) -> list[str]:
     rows = [
         ("claim", f"epsilon <= {report.claim.epsilon:.3f}", f"delta {report.claim.delta:g}, {report.claim.neighboring.value} neighbors")
     ]
-    rows.append(("bound", f"epsilon >= {report.bound.epsilon:.3f}", f"{report.bound.method}, level {report.bound.level:g}"))
+    rows.append(("bound", f"epsilon >= {report.bound.epsilon:.3f}", f"one-run {report.bound.method} bound, level {report.bound.level:g}"))
     if report.posterior is not None:
         low, high = report.posterior.interval(report.level)
-        rows.append(("credible", f"[{low:.3f}, {high:.3f}]", f"posterior of the attack's epsilon, level {report.level:g}"))
+        rows.append(("credible", f"[{low:.3f}, {high:.3f}]", f"posterior of the attack, level {report.level:g}"))
     if report.conformance is not None:
         rows.append(_conformance_row(report))
-    lines = [f"  {name:<12} {value:<22} {note}" for name, value, note in rows]
-    lines += [f"  {finding.severity:<12} {finding.message}" for finding in report.findings]
-    if report.conformance is not None:
-        lines += [f"  {'failed':<12} {test.name}: {test.finding}" for test in report.conformance.failures]
-    return [*lines, "", f"  {report.verdict.upper()}: {report.headline}"]
+    lines = [f"  {name:<12} {value:<17} {note}" for name, value, note in rows]
+    for finding in report.findings:
+        lines += _folded(f"  {finding.severity:<12} ", finding.message)
+    for test in () if report.conformance is None else report.conformance.failures:
+        lines += _folded(f"  {'failed':<12} ", f"{test.name}: {test.finding}")
+    return [*lines, "", *_folded(f"  {report.verdict.upper()}: ", report.headline, indent=2)]
+
+
+def _folded(start: str, text: str, *, indent: int = 15) -> list[str]:
+    return wrap(start + text, width=COLUMNS, subsequent_indent=" " * indent, drop_whitespace=True, replace_whitespace=False)
 
 
 def _conformance_row(report: AuditReport) -> tuple[str, str, str]:

@@ -42,8 +42,11 @@ class BetaLaw:
     @classmethod
     def of(cls, a: FloatArray, b: FloatArray) -> BetaLaw:
         """Return the laws with these parameters."""
-        peak = 0.5 * np.log(a / (a + b) * b / (2 * np.pi)) + stirling_remainder(a + b) - stirling_remainder(a) - stirling_remainder(b)
-        return cls(a=a, b=b, peak=peak, low=-_upper_logit(b, a), high=_upper_logit(a, b))
+        n = len(a)
+        remainder = stirling_remainder(np.concatenate([a + b, a, b]))
+        peak = 0.5 * np.log(a / (a + b) * b / (2 * np.pi)) + remainder[:n] - remainder[n : 2 * n] - remainder[2 * n :]
+        edge = _upper_logit(np.concatenate([a, b]), np.concatenate([b, a]))
+        return cls(a=a, b=b, peak=peak, low=-edge[n:], high=edge[:n])
 
     def take(self, index: NDArray[np.intp]) -> BetaLaw:
         """Return the laws at these positions, repeats allowed."""

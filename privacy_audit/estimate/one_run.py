@@ -26,7 +26,7 @@ FloatArray = NDArray[np.float64]
 
 COINS = "each canary was included by its own independent fair coin"
 FIXED_GUESSES = "the number of guesses was fixed before the labels or scores were seen"
-GAUSSIAN_CURVE = "assuming the hypothesised Gaussian curve: the mechanism's trade-off function is that of mu-GDP for some mu"
+GAUSSIAN_CURVE = "assuming the hypothesized Gaussian curve: the mechanism's trade-off function is that of mu-GDP for some mu"
 _SCAN = 48
 _TIE_SEED = 0
 

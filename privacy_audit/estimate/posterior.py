@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from attacks.scores import AttackCounts
 from mechanisms.guarantee import Neighboring
@@ -85,8 +85,10 @@ class EpsilonPosterior:
         object.__setattr__(self, "delta", valid_delta(self.delta))
         object.__setattr__(self, "prior", _valid_prior(self.prior))
         table, (a, b) = self.count_arrays, self.prior
-        object.__setattr__(self, "_fnr", BetaLaw.of(_plus(table.fn, a), _plus(table.tp, b)))
-        object.__setattr__(self, "_fpr", BetaLaw.of(_plus(table.fp, a), _plus(table.tn, b)))
+        hits, misses = np.concatenate([table.fn, table.fp]) + a, np.concatenate([table.tp, table.tn]) + b
+        both, n = BetaLaw.of(hits, misses), len(table)
+        object.__setattr__(self, "_fnr", both.take(np.arange(n)))
+        object.__setattr__(self, "_fpr", both.take(np.arange(n, 2 * n)))
 
     @classmethod
     def from_arrays(
@@ -271,7 +273,3 @@ def _points(e: ArrayLike) -> FloatArray:
     if np.isnan(point).any():
         raise ValueError(f"e must hold numbers, got {int(np.isnan(point).sum())} NaN among {point.size}")
     return point
-
-
-def _plus(count: NDArray[np.int64], prior: float) -> FloatArray:
-    return count.astype(np.float64) + prior

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import mpmath as mp
 import numpy as np
 from scipy import special
@@ -104,7 +106,7 @@ def _plain_integral(p, q, delta, epsilon):
     right = min(60.0, np.log(1 - u_low) - np.log(u_low - delta)) if u_low > delta else 60.0
     total = 0.0
     edges = np.linspace(left, max(left, right), 17)
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in itertools.pairwise(edges):
         for node, weight in zip(*nodes, strict=True):
             s = (start + end) / 2 + (end - start) / 2 * node
             sigma, rest = special.expit(s), special.expit(-s)

@@ -66,7 +66,7 @@ def test_full_batch_is_one_exact_gaussian(noise_multiplier: float, steps: int, d
 def test_grid_never_falls_below_the_exact_curve(steps: int, delta: float):
     """A rate of 1 - 1e-12 goes through the grid and the FFT; its exact epsilon is the full batch's up to 1e-9."""
     exact = gaussian_epsilon(1.0, delta)
-    found, _ = dp_sgd._pld_on_grid(1 - 1e-12, math.sqrt(steps), steps, delta - 1e-15 * steps, 1e-3)
+    found = dp_sgd._pld_on_grid(1 - 1e-12, math.sqrt(steps), steps, delta - 1e-15 * steps, 1e-3)
     assert exact * (1 - 1e-8) <= found <= exact * 1.01
 
 
@@ -114,6 +114,25 @@ def test_nearly_nothing_costs_nearly_nothing(setting: tuple[float, float, int]):
 
 
 @pytest.mark.parametrize(
+    "setting",
+    [(7.43e-5, 0.347, 35_675, 1.9e-6), (0.0318, 0.0481, 466, 0.07), (1.26e-6, 0.0662, 312_350, 1.3e-7), (0.002, 0.00146, 13_941, 2e-5)],
+)
+def test_extreme_runs_stay_below_rdp(setting: tuple[float, float, int, float]):
+    """Rare samples, hardly any noise, losses beyond the range of exp: a finite bound that is no looser than RDP."""
+    assert 0 < epsilon(*setting) <= epsilon(*setting, accountant="rdp") < math.inf
+
+
+def test_prv_refuses_grids_that_would_not_fit():
+    with pytest.raises(UnsupportedClaimError, match="'prv' failed at these settings .* use accountant 'pld' or 'rdp'"):
+        epsilon(0.002, 0.00146, 13_941, 2e-5, "prv")
+
+
+@pytest.mark.parametrize("accountant", ["pld", "prv", "rdp"])
+def test_epsilon_is_never_negative(accountant: str):
+    assert epsilon(0.00118, 504, 6, 0.039, accountant) == 0
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"sample_rate": 0}, r"sample_rate must be in \(0, 1\], got 0"),
@@ -157,3 +176,5 @@ def test_noise_multiplier_refuses_bad_targets():
         dp_sgd_noise_multiplier(epsilon=0, delta=1e-5, sample_rate=0.1, steps=1)
     with pytest.raises(ValueError, match="delta"):
         dp_sgd_noise_multiplier(epsilon=1, delta=0, sample_rate=0.1, steps=1)
+    with pytest.raises(ValueError, match="below the probability 0.000239 that a record is sampled at all, got 0.0014"):
+        dp_sgd_noise_multiplier(epsilon=0.1, delta=0.0014, sample_rate=2.66e-5, steps=9)

@@ -1,0 +1,85 @@
+"""Writes the README's figures from the result files: each table stands between its markers and nowhere else.
+
+Run: make figures
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from experiments.results_file import read_results
+
+README = Path(__file__).parents[1] / "README.md"
+Row = Mapping[str, object]
+
+
+def _table(header: list[str], rows: list[list[object]]) -> str:
+    lines = [header, ["---"] * len(header), *[[str(cell) for cell in row] for row in rows]]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def conformance(rows: list[Row]) -> str:
+    """Clean runs with their alarms, bugs with how often the right test found them."""
+    table = []
+    for row in rows:
+        runs = row["runs"]
+        found = row.get("found_by_the_right_test")
+        table.append([row["case"], runs, f"{row['alarms']} false alarms" if found is None else f"found in {found} of {runs}"])
+    return _table(["case", "runs", "result"], table)
+
+
+def posterior(rows: list[Row]) -> str:
+    """Seconds of one 90 % interval, ours and the peer's, and their ratio; then our own tasks on many counts."""
+    table = []
+    for row in rows:
+        ours = f"{_number(row['seconds']):.2g} s"
+        if "task" in row:
+            table.append([f"{row['n_counts']:,} counts, delta {row['delta']:g}: {row['task']}", ours, "", ""])
+        elif row["peer_seconds"] is None:
+            table.append([_counts(row), ours, str(row["peer"]).split(":")[0], ""])
+        else:
+            peer = _number(row["peer_seconds"])
+            table.append([_counts(row), ours, f"{peer:.3g} s", f"{peer / _number(row['seconds']):,.0f} x"])
+    return _table(["fp / tn / fn / tp, delta", "privacy-audit", "privacy-estimates", "ratio"], table)
+
+
+def _counts(row: Row) -> str:
+    return " / ".join(f"{row[name]:,}" for name in ("fp", "tn", "fn", "tp")) + f", {row['delta']:g}"
+
+
+def _number(value: object) -> float:
+    return float(str(value))
+
+
+def probe(rows: list[Row]) -> str:
+    """Training time with the probe over training time without it."""
+    table = [[r["width"], f"{r['ratio_to_same_batches']:.2f} x", f"{r['ratio_to_own_records']:.2f} x"] for r in rows]
+    return _table(["hidden width", "against the same batches", "against the user's records only"], table)
+
+
+TABLES: dict[str, Callable[[list[Row]], str]] = {"bench_posterior": posterior, "e_conformance": conformance, "bench_probe": probe}
+
+
+def filled(text: str) -> str:
+    """Return the README's text with every table made anew."""
+    for name, make in TABLES.items():
+        pattern = rf"(<!-- figures:{name} -->\n).*?(<!-- /figures -->)"
+        table = make(list(read_results(name)))
+        text, n = re.subn(pattern, lambda found, table=table: f"{found[1]}\n{table}\n\n{found[2]}", text, flags=re.DOTALL)
+        if n != 1:
+            raise ValueError(f"the README needs one pair of markers for {name}, found {n}")
+    return text
+
+
+def main() -> None:
+    """Rewrite the README's tables."""
+    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
