@@ -49,7 +49,7 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $@ $(VENV)/.installed
 
-# The peer lives alone: it pins old versions.
+# The peer lives in an environment of its own.
 .bench-venv/.installed:
 	$(PYTHON) -m venv .bench-venv
 	.bench-venv/bin/python -m pip install --quiet --disable-pip-version-check privacy-estimates==0.1.0.post1

@@ -4,7 +4,7 @@ Three runs side by side, in turn, on digits (900 records, sample rate 1/15, 200 
 same number of records, hence the same batches; without it on the user's 900 records only. The last ratio contains what 500 more records
 cost any run. A second row uses a larger network, where the fixed cost of one more layer no longer shows. Peer: the engine without a probe.
 
-Run: python experiments/bench_probe.py        (about 2 minutes)
+Run: python experiments/bench_probe.py        (about 1 minute)
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from experiments.results_file import write_results
 class Config:
     """How often, and which hidden widths."""
 
-    repeats: int = 7
-    widths: tuple[int, ...] = (128, 2048)
+    repeats: int = 11
+    widths: tuple[int, ...] = (128, 512)
     n_canaries: int = 1000
     seed: int = 1
 

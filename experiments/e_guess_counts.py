@@ -1,8 +1,8 @@
 """How many canaries should a one-run audit guess? Mean bound against the share guessed on each side.
 
-The number must be fixed before the coins are seen, so it is chosen here, once, on an ideal engine (digits setting: sample rate 1/15, noise
-multiplier 1, 200 steps, epsilon 6.455 at delta 1e-5). Expected: few sure guesses beat many unsure ones; for 1,000 canaries about a sixteenth
-a side. Bound: Steinke, Nasr, Jagielski 2023. About 1 minute.
+The number must be fixed before the coins are seen, so it is chosen here, once, on an ideal engine (digits setting: sample rate 1/15,
+noise multiplier 1, 200 steps, epsilon 6.455 at delta 1e-5). Expected: few sure guesses beat many unsure ones; for 1,000 canaries about a
+sixteenth a side. Bound: Steinke, Nasr, Jagielski 2023. About 1 minute.
 
 Run: python experiments/e_guess_counts.py
 """

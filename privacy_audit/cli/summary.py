@@ -9,7 +9,6 @@ from textwrap import wrap
 
 from privacy_audit.report.record import AuditReport
 
-
 COLUMNS = 80
 
 
