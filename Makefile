@@ -5,7 +5,11 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
 WORKERS ?= 2
 
-.PHONY: demo test stat slow check bench env figures clean
+# Two workers on two cores must not each start a pool of threads.
+test stat slow: export OMP_NUM_THREADS = 1
+test stat slow: export OPENBLAS_NUM_THREADS = 1
+
+.PHONY: demo test stat slow check bench coverage env figures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/privacy-audit demo --out audit-report
@@ -30,13 +34,17 @@ bench: $(VENV)/.installed .bench-venv/.installed
 	$(BIN)/python experiments/bench_probe.py
 	$(BIN)/python experiments/bench_command_line.py
 
+# Every estimator of the field on mechanisms of known epsilon.
+coverage: $(VENV)/.installed .bench-venv/.installed .jax-venv/.installed
+	$(BIN)/python experiments/e_coverage.py
+
 figures: $(VENV)/.installed
 	$(BIN)/python experiments/figures.py
 
 env: $(VENV)/.installed-dev
 
 clean:
-	rm -rf $(VENV) .bench-venv audit-report build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench-venv .jax-venv audit-report build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -49,8 +57,13 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $@ $(VENV)/.installed
 
-# The peer lives in an environment of its own.
+# The peers live in environments of their own.
 .bench-venv/.installed:
 	$(PYTHON) -m venv .bench-venv
 	.bench-venv/bin/python -m pip install --quiet --disable-pip-version-check privacy-estimates==0.1.0.post1
+	touch $@
+
+.jax-venv/.installed:
+	$(PYTHON) -m venv .jax-venv
+	.jax-venv/bin/python -m pip install --quiet --disable-pip-version-check jax-privacy==2.0.0
 	touch $@

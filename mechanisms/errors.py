@@ -23,3 +23,7 @@ class InsecureNoiseWarning(UserWarning):
 
 class WeakEvidenceWarning(UserWarning):
     """The statement holds, but the evidence behind it is weaker than it looks."""
+
+
+class ConvergenceWarning(UserWarning):
+    """A sampler missed its own checks: its figures are not to be relied on."""

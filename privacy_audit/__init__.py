@@ -32,9 +32,14 @@ if TYPE_CHECKING:
     from privacy_audit.audits.training import audit_training as audit_training
     from privacy_audit.estimate.bound import EpsilonBound as EpsilonBound
     from privacy_audit.estimate.conformance import check_conformance as check_conformance
+    from privacy_audit.estimate.correlated_effects import CorrelatedEpsilonPosterior as CorrelatedEpsilonPosterior
+    from privacy_audit.estimate.hierarchical import HierarchicalEpsilonPosterior as HierarchicalEpsilonPosterior
     from privacy_audit.estimate.lower_bound import epsilon_lower_bound as epsilon_lower_bound
     from privacy_audit.estimate.one_run import one_run_bound as one_run_bound
     from privacy_audit.estimate.posterior import EpsilonPosterior as EpsilonPosterior
+    from privacy_audit.estimate.raw_signals import raw_signal_posterior as raw_signal_posterior
+    from privacy_audit.estimate.sequential import SequentialAuditor as SequentialAuditor
+    from privacy_audit.estimate.thresholds import audit_curve as audit_curve
     from privacy_audit.estimate.thresholds import audit_scores as audit_scores
     from privacy_audit.report.record import AuditReport as AuditReport
 
@@ -60,10 +65,15 @@ __getattr__, __dir__ = lazy_names(
         "AuditReport": "privacy_audit.report.record",
         "EpsilonBound": "privacy_audit.estimate.bound",
         "EpsilonPosterior": "privacy_audit.estimate.posterior",
+        "CorrelatedEpsilonPosterior": "privacy_audit.estimate.correlated_effects",
+        "HierarchicalEpsilonPosterior": "privacy_audit.estimate.hierarchical",
+        "SequentialAuditor": "privacy_audit.estimate.sequential",
+        "audit_curve": "privacy_audit.estimate.thresholds",
         "audit_scores": "privacy_audit.estimate.thresholds",
         "audit_training": "privacy_audit.audits.training",
         "check_conformance": "privacy_audit.estimate.conformance",
         "epsilon_lower_bound": "privacy_audit.estimate.lower_bound",
         "one_run_bound": "privacy_audit.estimate.one_run",
+        "raw_signal_posterior": "privacy_audit.estimate.raw_signals",
     },
 )

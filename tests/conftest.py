@@ -17,9 +17,3 @@ settings.load_profile("suite")
 def rng(request: pytest.FixtureRequest) -> np.random.Generator:
     """A generator of the test's own, seeded by SEED (default 0) and the test's name."""
     return np.random.default_rng([int(os.environ.get("SEED", "0")), zlib.crc32(request.node.nodeid.encode())])
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread_per_worker() -> None:
-    """Two workers on two cores: torch must not start a thread pool in each."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -133,6 +133,7 @@ class CanaryProbe:
             claimed=self._claimed(),
             engine=self.engine,
             batch_log=records.batch_log(self.engine.n_records, self.n_canaries),
+            clipped_length=records.clipped_length(),
             readout=readout,
             readout_gap=gap,
             entropy=self.entropy,
@@ -162,6 +163,7 @@ class _StepRecords:
         self.normalizers: list[float] = []
         self.norms: list[float] = []
         self.batches: list[list[tuple[int, torch.Tensor]]] = []
+        self.clipped: list[tuple[float, int]] | None = []  # sum over a step's canaries before the noise, in clipping norms; how many
         self.plain_sgd = True
 
     def on_step(self, optimizer: Any) -> None:
@@ -175,8 +177,20 @@ class _StepRecords:
         self.normalizers.append(normalizer_of(optimizer))
         self.norms.append(float(optimizer.max_grad_norm))
         self.plain_sgd = self.plain_sgd and is_plain_sgd(optimizer)
+        self._read_before_noise(weight, float(optimizer.max_grad_norm))
         self.batches.append(self.module.batches)
         self.module.batches = []
+
+    def _read_before_noise(self, weight: nn.Parameter, norm: float) -> None:
+        """Sum what the step's canaries add to their coordinates, where the optimizer keeps the sum of clipped gradients."""
+        total = getattr(weight, "summed_grad", None)
+        if self.clipped is None or not isinstance(total, torch.Tensor) or total.shape != weight.shape:
+            self.clipped = None
+            return
+        ids = [entered for _, entered in self.module.batches if len(entered)]
+        if ids:
+            entered = torch.cat(ids).to(total.device)
+            self.clipped.append((-float(total.detach()[entered, 0].sum()) / norm, len(entered)))
 
     def check(self, engine: EngineFacts) -> None:
         if not self.gradients:
@@ -218,6 +232,13 @@ class _StepRecords:
         moved = _values(self.module.canary_weights()).astype(np.float64) - self.start
         rate = float(np.mean(self.learning_rates))
         return np.asarray(moved * np.mean(self.normalizers) / (np.mean(self.norms) * (rate if rate > 0 else 1.0)), dtype=np.float64)
+
+    def clipped_length(self) -> float | None:
+        """Return the mean clipped length of a canary, None where the sums before the noise were not there or make no sense."""
+        if not self.clipped:
+            return None
+        length = sum(total for total, _ in self.clipped) / sum(n for _, n in self.clipped)
+        return length if 0 < length < float("inf") else None
 
     def batch_log(self, n_records: int, n_canaries: int) -> BatchLog:
         canary_in = np.zeros((len(self.batches), n_canaries), dtype=bool)

@@ -65,6 +65,7 @@ class CanaryResult:
     claimed : what the accountant was told.
     engine : what the engine was set to do.
     batch_log : which canaries entered each step; None where it is not known.
+    clipped_length : mean length of a canary's clipped contribution before the noise, in clipping norms; None where it could not be read.
     readout : "weights" for plain SGD, "gradient" (the noisy gradient) for everything else.
     readout_gap : largest difference of the two read-outs where both exist, else None.
     entropy : root entropy of the generator that threw the coins.
@@ -80,6 +81,7 @@ class CanaryResult:
     claimed: ClaimedRun
     engine: EngineFacts
     batch_log: BatchLog | None = None
+    clipped_length: float | None = None
     readout: ReadOut = "gradient"
     readout_gap: float | None = None
     entropy: str = "unknown"
@@ -95,6 +97,8 @@ class CanaryResult:
             raise ValueError("signals must be finite: the training diverged, so its canaries can't be read")
         if member.all() or not member.any():
             raise ValueError(f"both members and non-members are needed, got {int(member.sum())} members of {len(member)}")
+        if self.clipped_length is not None:
+            positive(clipped_length=self.clipped_length)
         for name, array in (("signals", signals), ("member", member), ("displacement", displacement)):
             object.__setattr__(self, name, array)
 

@@ -4,8 +4,11 @@ The user's own training code runs once, unchanged but for the probe. What decide
 
 - bound: one-run guesses (Steinke, Nasr, Jagielski 2023) on the exact log-likelihood ratio of all steps, a sixteenth of the canaries guessed
   in and a sixteenth out, fixed before the coins are looked at. It assumes independent fair coins and nothing else.
+- further bounds, each with assumptions of its own, among them three within the family of curves of the accountant's rate and steps;
+- curve tests: are the scores such as the accountant's privacy curve allows? They can make a run suspicious, no more.
 - posterior: counts at a threshold chosen on one half of the canaries and counted on the other half.
-- conformance: raw signals against what the accountant was told; after a failure neither posterior nor interval of epsilon is given.
+- engine posterior: epsilon of the noise, rate and clipped length that the raw signals show, in the sharpest view that the run allows.
+- conformance: raw signals against what the accountant was told; after a failure no posterior and no interval of epsilon is given.
 """
 
 from __future__ import annotations
@@ -18,16 +21,19 @@ from typing import TYPE_CHECKING
 
 from attacks.scores import MembershipScores
 from mechanisms.accounting.dp_sgd import dp_sgd_epsilon
+from mechanisms.accounting.loss_curve import LEAST_DELTA
 from mechanisms.guarantee import Neighboring, PrivacyGuarantee
 from mechanisms.json_ready import JsonValue
 from mechanisms.randomness import RngLike, as_generator, root_entropy
 from mechanisms.validation import probability_level, valid_delta
+from privacy_audit.audits.curve_evidence import CurveEvidence, curve_evidence
 from privacy_audit.audits.power import one_run_power
 from privacy_audit.estimate.bound import EpsilonBound
 from privacy_audit.estimate.conformance import check_conformance
 from privacy_audit.estimate.conformance_report import ConformanceReport, ConformanceTest
 from privacy_audit.estimate.one_run import one_run_bound, one_run_guesses
 from privacy_audit.estimate.posterior import EpsilonPosterior
+from privacy_audit.estimate.raw_signals import raw_signal_posterior
 from privacy_audit.estimate.thresholds import audit_scores, split_counts
 from privacy_audit.report.record import AuditReport
 
@@ -105,7 +111,7 @@ def audit_result(
     delta, level = valid_delta(delta), probability_level(level)
     _check_claim(claim, delta)
     tell = progress or _silent
-    for_conformance, for_split, for_power = as_generator(rng).spawn(3)
+    for_conformance, for_split, for_power, for_engine = as_generator(rng).spawn(4)
     tell(1, STAGES, "accounting")
     accounted = accounted_guarantee(result, delta=delta)
     tell(2, STAGES, "conformance tests")
@@ -114,7 +120,8 @@ def audit_result(
     tell(3, STAGES, "bounds and posterior")
     scores = result.scores
     n_side = guesses_per_side(result.n_canaries)
-    bound, others = _bounds(scores, n_side=n_side, delta=delta, level=level)
+    curves = curve_evidence(result, scores["all_steps"], n_side=n_side, delta=delta, level=level)
+    bound, others = _bounds(scores, curves, n_side=n_side, delta=delta, level=level)
     counts, _ = split_counts(scores["all_steps"], delta=delta, rng=for_split)
     tell(4, STAGES, "power of this audit")
     power = one_run_power(claim, n_canaries=result.n_canaries, n_in=n_side, n_out=n_side, level=level, rng=for_power)
@@ -124,7 +131,11 @@ def audit_result(
         bound=bound,
         other_bounds=others,
         posterior=EpsilonPosterior(counts, delta=delta) if conformance.passed else None,
+        engine_posterior=raw_signal_posterior(result, delta=delta, conformance=conformance, rng=for_engine)
+        if conformance.passed and delta >= LEAST_DELTA
+        else None,
         conformance=conformance,
+        curve_tests=curves.tests,
         scores=scores["all_steps"],
         power=power,
         level=level,
@@ -190,20 +201,20 @@ def _settle_claim(
 
 
 def _bounds(
-    scores: dict[str, MembershipScores], *, n_side: int, delta: float, level: float
+    scores: dict[str, MembershipScores], curves: CurveEvidence, *, n_side: int, delta: float, level: float
 ) -> tuple[EpsilonBound, tuple[EpsilonBound, ...]]:
     all_steps, final = scores["all_steps"], scores["final_weights"]
     n = len(all_steps)
 
-    def one_run(which: MembershipScores, method: str) -> EpsilonBound:
+    def one_run(which: MembershipScores) -> EpsilonBound:
         guesses, correct = one_run_guesses(which, n_in=n_side, n_out=n_side)
-        return one_run_bound(n_canaries=n, n_guesses=guesses, n_correct=correct, delta=delta, level=level, method=method)
+        return one_run_bound(n_canaries=n, n_guesses=guesses, n_correct=correct, delta=delta, level=level)
 
     ordered = audit_scores(all_steps, delta=delta, level=level)
-    return one_run(all_steps, "binomial"), (
+    return one_run(all_steps), (
         replace(ordered, method=f"{ordered.method}, all steps", assumptions=(*ordered.assumptions, "canaries do not influence each other")),
-        replace(one_run(all_steps, "f_dp"), method="f_dp, all steps"),
-        replace(one_run(final, "binomial"), method="binomial, final weights only"),
+        replace(one_run(final), method="binomial, final weights only"),
+        *curves.bounds,
     )
 
 

@@ -9,17 +9,26 @@ over rates on that boundary, of an outcome at least as far away as the observed 
 
 The boundary is laid out in steps of a quarter standard deviation of both observed rates, on which all these probabilities are smooth,
 and refined around its worst points. Validity rests on that maximum; an inexact Lambda would cost power only.
+
+Above 300 trials of a kind `windowed_likelihood_ratio` does the same sums faster.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from privacy_audit.estimate import windowed_likelihood_ratio as windowed
+
 FloatArray = NDArray[np.float64]
 
 _STEP = 0.25  # standard deviations between boundary points
+_WINDOWED_STEP = 0.5
+_MOST_FULL_TRIALS = 300
+_SHRINK = 0.998
 _FINE = 16  # points in each of the two steps next to a local maximum
 _PEAKS = 3
 _TINY = 1e-300
@@ -39,21 +48,42 @@ def likelihood_ratio_epsilon(*, fp: int, n_out: int, fn: int, n_in: int, delta: 
     alpha : allowed error probability.
     """
 
-    def p_value(epsilon: float) -> float:
-        return likelihood_ratio_p_value(epsilon, fp=fp, n_out=n_out, fn=fn, n_in=n_in, delta=delta)
+    counts = {"fp": fp, "n_out": n_out, "fn": fn, "n_in": n_in}
+    error = _standard_error(**counts)
+    if max(n_out, n_in) <= _MOST_FULL_TRIALS:
 
-    error = _standard_error(fp, n_out, fn, n_in)
-    low = high = 0.0
+        def table_step(p: float) -> float:
+            return error * next(step for share, step in _SCAN_STEPS if p <= share * alpha)
+
+        return _scan(lambda epsilon: likelihood_ratio_p_value(epsilon, **counts, delta=delta), 0.0, table_step, alpha)
+
+    def probit_step(p: float) -> float:  # ndtri(p) is nearly a line with slope 1 / error
+        return error * float(np.clip(0.9 * (special.ndtri(alpha) - special.ndtri(max(p, _TINY))), 0.1, 1.0))
+
+    start = _far_claims(**counts, delta=delta, alpha=alpha, step=error)
+    return _scan(lambda epsilon: windowed_p_value(epsilon, **counts, delta=delta), start, probit_step, alpha)
+
+
+def _scan(p_value: Callable[[float], float], start: float, step_of: Callable[[float], float], alpha: float) -> float:
+    """Return the rejected end of the bracket of the first epsilon >= start that is not rejected, or start."""
+    low = high = start
     p = p_value(high)
     if p > alpha:
-        return 0.0
+        return start
+    p_low = p
     while p <= alpha:
-        low = high
-        high += error * next(step for share, step in _SCAN_STEPS if p <= share * alpha)
+        low, p_low = high, p
+        high += step_of(p)
         p = p_value(high)
+    by_chord = True
     while high - low > _TOLERANCE:
-        middle = (low + high) / 2
-        low, high = (middle, high) if p_value(middle) <= alpha else (low, middle)
+        share = float(np.clip(np.log(alpha / p_low) / np.log(p / p_low), 0.03, 0.97)) if by_chord and p_low > 0 else 0.5
+        middle, by_chord = low + share * (high - low), not by_chord
+        at_middle = p_value(middle)
+        if at_middle <= alpha:
+            low, p_low = middle, at_middle
+        else:
+            high, p = middle, at_middle
     return low
 
 
@@ -71,20 +101,61 @@ def likelihood_ratio_p_value(epsilon: float, *, fp: int, n_out: int, fn: int, n_
     return float(min(1.0, max(probability.max(), fine.max())))
 
 
-def lower_boundary(epsilon: float, delta: float, n_out: int, n_in: int) -> tuple[FloatArray, FloatArray]:
-    """Return (FPR, FNR) along the region's lower boundary, FPR rising, a quarter standard deviation or less apart in both rates."""
+def windowed_p_value(epsilon: float, *, fp: int, n_out: int, fn: int, n_in: int, delta: float) -> float:
+    """Return a p-value at most the omitted mass above `likelihood_ratio_p_value`'s, for many trials; parameters as there."""
+    if _is_inside(fp / n_out, fn / n_in, epsilon, delta):
+        return 1.0
+    near = lower_boundary(epsilon, delta, n_out, n_in)
+    least = windowed.distance(fp, n_out, fn, n_in, *near) * (1 - _TIE) - _TIE
+    stairs = windowed.staircase(least, n_out, n_in, *near)
+    while stairs[fp] < fn - _TIE and least > _TIE:  # the line between two rows may leave the observed outcome out
+        least *= _SHRINK
+        stairs = windowed.staircase(least, n_out, n_in, *near)
+    if least <= _TIE:
+        return 1.0
+    x, y = lower_boundary(epsilon, delta, n_out, n_in, step=_WINDOWED_STEP)
+    probability = windowed.probability(stairs, n_out, n_in, x, y)
+    fine = windowed.probability(stairs, n_out, n_in, *_refined(probability, x, y))
+    return float(max(probability.max(), fine.max()))
+
+
+def _far_claims(*, fp: int, n_out: int, fn: int, n_in: int, delta: float, alpha: float, step: float) -> float:
+    """Return an epsilon below which every claim is rejected by the inequality for far outcomes, 0 if none is."""
+    far = windowed.far_away(alpha)
+
+    def is_far(epsilon: float) -> bool:
+        if _is_inside(fp / n_out, fn / n_in, epsilon, delta):
+            return False
+        x, y = lower_boundary(epsilon, delta, n_out, n_in)
+        return windowed.distance(fp, n_out, fn, n_in, x, y) >= far * 1.01  # the grid may miss a hundredth
+
+    low, high = 0.0, step
+    if not is_far(low):
+        return low
+    while is_far(high):
+        low, high = high, 2 * high
+    while high - low > 0.1 * step:
+        middle = (low + high) / 2
+        low, high = (middle, high) if is_far(middle) else (low, middle)
+    return low
+
+
+def lower_boundary(epsilon: float, delta: float, n_out: int, n_in: int, *, step: float = _STEP) -> tuple[FloatArray, FloatArray]:
+    """Return (FPR, FNR) along the region's lower boundary, FPR rising, at most `step` standard deviations apart in both rates."""
     corner = (1 - delta) * float(special.expit(-epsilon))
-    small_x = np.concatenate([_arcsine_grid(0, corner, n_out), _other(_arcsine_grid(corner, 1 - delta, n_in), epsilon, delta)])
-    small_y = np.concatenate([_arcsine_grid(0, corner, n_in), _other(_arcsine_grid(corner, 1 - delta, n_out), epsilon, delta)])
+    small_of = {n: _arcsine_grid(0, corner, n, step) for n in (n_out, n_in)}
+    large_of = {n: _arcsine_grid(corner, 1 - delta, n, step) for n in (n_out, n_in)}
+    small_x = np.concatenate([small_of[n_out], _other(large_of[n_in], epsilon, delta)])
+    small_y = np.concatenate([small_of[n_in], _other(large_of[n_out], epsilon, delta)])
     small_x, small_y = np.unique(np.clip(small_x, _TINY, corner)), np.unique(np.clip(small_y, _TINY, corner))[::-1]
     large_y, large_x = (np.maximum(1 - delta - np.exp(epsilon) * small, corner) for small in (small_x, small_y))
     return np.concatenate([small_x, large_x]), np.concatenate([large_y, small_y])
 
 
-def _arcsine_grid(low: float, high: float, n: int) -> FloatArray:
+def _arcsine_grid(low: float, high: float, n: int, step: float) -> FloatArray:
     """Return rates between two, equally far apart in standard deviations of an observed rate of n trials."""
     ends = np.arcsin(np.sqrt([low, high]))
-    n_steps = int(np.ceil(2 * np.sqrt(n) * (ends[1] - ends[0]) / _STEP)) + 1
+    n_steps = int(np.ceil(2 * np.sqrt(n) * (ends[1] - ends[0]) / step)) + 1
     grid: FloatArray = np.sin(np.linspace(ends[0], ends[1], n_steps + 1)) ** 2
     return grid
 

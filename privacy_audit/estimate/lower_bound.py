@@ -21,7 +21,7 @@ from privacy_audit.estimate.region import implied_epsilon
 
 FloatArray = NDArray[np.float64]
 
-MOST_EXACT_TRIALS = 1000
+MOST_EXACT_TRIALS = 10_000
 INDEPENDENT_TRIALS = "the trials are independent"
 FIXED_GUESS = "the attack, its direction and its threshold were fixed without these counts"
 ASYMPTOTIC = "the logarithm of the ratio of rates is normally distributed (large counts)"
@@ -42,7 +42,7 @@ def epsilon_lower_bound(
     counts : outcome of the attack.
     delta : probability in [0, 1); 0 for "katz_log".
     level : P(bound <= true epsilon) is at least this.
-    method : "likelihood_ratio", "clopper_pearson" or "katz_log". Above 1000 trials of one kind the first gives way to the
+    method : "likelihood_ratio", "clopper_pearson" or "katz_log". Above 10,000 trials of one kind the first gives way to the
         second, and the bound's `method` says so.
     neighboring : the relation under which the two worlds of the attack differ.
 

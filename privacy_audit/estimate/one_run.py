@@ -1,7 +1,8 @@
 """Bounds from a single training run: how many of many independent coin-flip canaries were guessed right.
 
-`binomial` holds for any (epsilon, delta)-DP mechanism (Steinke, Nasr, Jagielski 2023). `f_dp` tests a hypothesized Gaussian privacy
-curve (Mahloujifar, Melis, Chaudhuri 2025): it comes closer, and says less. Symbols: m canaries, r guesses, v correct ones.
+`binomial` holds for any (epsilon, delta)-DP mechanism (Steinke, Nasr, Jagielski 2023). `f_dp` tests a hypothesized privacy curve, Gaussian
+or one of a family of DP-SGD curves (Mahloujifar, Melis, Chaudhuri 2025): it comes closer, and says less. Symbols: m canaries, r guesses,
+v correct ones.
 Both stay below the true epsilon in general, so a small value is no evidence of privacy.
 """
 
@@ -15,11 +16,15 @@ from numpy.typing import NDArray
 from scipy import special
 
 from attacks.scores import MembershipScores
+from mechanisms.accounting.curve_family import CurveFamily
 from mechanisms.accounting.gaussian import gaussian_epsilon
+from mechanisms.accounting.loss_curve import LEAST_DELTA
 from mechanisms.guarantee import Neighboring
 from mechanisms.randomness import RngLike, as_generator
-from mechanisms.validation import one_of, probability_level, valid_delta, whole_number
+from mechanisms.validation import in_range, one_of, probability_level, valid_delta, whole_number
+from privacy_audit.estimate.blow_up import InverseBlowUp, curve_inverse_blow_up, gaussian_inverse_blow_up
 from privacy_audit.estimate.bound import EpsilonBound
+from privacy_audit.estimate.curve_test_record import FAMILY
 from privacy_audit.estimate.scan import first_not_rejected
 
 FloatArray = NDArray[np.float64]
@@ -28,6 +33,7 @@ COINS = "each canary was included by its own independent fair coin"
 FIXED_GUESSES = "the number of guesses was fixed before the labels or scores were seen"
 GAUSSIAN_CURVE = "assuming the hypothesized Gaussian curve: the mechanism's trade-off function is that of mu-GDP for some mu"
 _SCAN = 48
+_FAMILY_TOLERANCE = 1e-5  # in log noise multiplier, relative
 _TIE_SEED = 0
 
 
@@ -39,6 +45,7 @@ def one_run_bound(
     delta: float,
     level: float = 0.95,
     method: str = "binomial",
+    curve: CurveFamily | None = None,
     neighboring: Neighboring = Neighboring.ADD_REMOVE,
 ) -> EpsilonBound:
     """Return a lower bound of epsilon from the correct guesses of one run.
@@ -50,7 +57,8 @@ def one_run_bound(
     n_correct : correct guesses.
     delta : probability in [0, 1); must be positive for "f_dp", whose curve has no finite epsilon at 0.
     level : probability with which the bound holds.
-    method : "binomial", for any mechanism; "f_dp", for a Gaussian curve.
+    method : "binomial", for any mechanism; "f_dp", for a privacy curve.
+    curve : the family of curves of "f_dp"; None is the Gaussian one.
     neighboring : what one coin decides; adding or removing a canary by default.
 
     Returns
@@ -59,13 +67,14 @@ def one_run_bound(
 
     Raises
     ------
-    ValueError : counts that contradict each other, delta or level out of range, an unknown method.
+    ValueError : counts that contradict each other, delta or level out of range, an unknown method, or a curve for "binomial".
 
     Guarantee
     ---------
     binomial: given the output and the earlier coins, a coin of an epsilon-DP mechanism is predicted with probability at most
     q = exp(epsilon) / (1 + exp(epsilon)), so the correct guesses are dominated by Binomial(r, q); delta adds
-    2 m delta max_i P[v > Bin >= v - i] / i (Steinke et al., theorem 5.2). f_dp: theorem 3.2 of Mahloujifar et al., inverted in mu.
+    2 m delta max_i P[v > Bin >= v - i] / i (Steinke et al., theorem 5.2). f_dp: theorem 3.2 of Mahloujifar et al., inverted in mu, or
+    in the noise multiplier of the family.
 
     References
     ----------
@@ -81,9 +90,14 @@ def one_run_bound(
     m, r, v = _valid_counts(n_canaries, n_guesses, n_correct)
     delta, level = valid_delta(delta), probability_level(level)
     method = one_of(("binomial", "f_dp"), method=method)
+    if curve is not None and method != "f_dp":
+        raise ValueError(f"curve is for method 'f_dp' only, got it with {method!r}; leave it out or choose 'f_dp'")
     assumptions: tuple[str, ...] = (COINS, FIXED_GUESSES)
     if method == "binomial":
         epsilon = _binomial_epsilon(m, r, v, delta, 1 - level)
+    elif curve is not None:
+        assumptions += (FAMILY,)
+        epsilon = family_bound(curve, n_canaries=m, n_guesses=r, n_correct=v, delta=delta, level=level)
     else:
         if delta == 0:
             raise ValueError(
@@ -131,16 +145,36 @@ def gaussian_mu_bound(*, n_canaries: int, n_guesses: int, n_correct: int, level:
     if v == 0:
         return 0.0
     high = 1.0
-    while _curve_is_rejected(high, m, r, v, alpha):
+    while curve_is_rejected(gaussian_inverse_blow_up(high), m, r, v, alpha):
         high *= 2
-    return first_not_rejected(lambda mu: _curve_is_rejected(mu, m, r, v, alpha), np.linspace(0, high, _SCAN))
+    grid = np.linspace(0, high, _SCAN)
+    return first_not_rejected(lambda mu: curve_is_rejected(gaussian_inverse_blow_up(mu), m, r, v, alpha), grid)
 
 
-def _curve_is_rejected(mu: float, m: int, r: int, v: int, alpha: float) -> bool:
-    """Algorithm 1 of Mahloujifar et al. for two worlds: r_0 + h_0 > r / m."""
+def family_bound(family: CurveFamily, *, n_canaries: int, n_guesses: int, n_correct: int, delta: float, level: float = 0.95) -> float:
+    """Return epsilon of the first curve of the family, from the private end, that the guesses do not reject; 0 if that is the first.
+
+    Parameters and errors as `one_run_bound`; delta must be at least 1e-12. About half a second.
+    """
+    m, r, v = _valid_counts(n_canaries, n_guesses, n_correct)
+    delta = in_range(LEAST_DELTA, 1, closed="left", delta=delta)
+    alpha = 1 - probability_level(level)
+    rungs = {-math.log(curve.noise_multiplier): curve for curve in family.rungs()}
+
+    def is_rejected(x: float) -> bool:
+        curve = rungs[x] if x in rungs else family.curve(math.exp(-x))
+        return curve_is_rejected(curve_inverse_blow_up(curve), m, r, v, alpha)
+
+    grid = np.array(list(rungs))
+    found = grid[0] if v == 0 else first_not_rejected(is_rejected, grid, tolerance=_FAMILY_TOLERANCE)
+    return 0.0 if found == grid[0] else family.curve(math.exp(-found)).epsilon(delta)
+
+
+def curve_is_rejected(shrink: InverseBlowUp, m: int, r: int, v: int, alpha: float) -> bool:
+    """Algorithm 1 of Mahloujifar et al. for two worlds: r_0 + h_0 > r / m; `shrink` is B^-1 of the hypothesized curve."""
     reach, h = alpha * v / m, alpha * (r - v) / m
     for i in range(v - 1, -1, -1):
-        blown_up = float(special.ndtr(special.ndtri(min(reach, 1.0)) - mu))
+        blown_up = shrink(reach)
         if blown_up <= h:
             break  # from here on neither changes
         reach, h = min(reach + i / (r - i) * (blown_up - h), 1.0), blown_up

@@ -1,41 +1,49 @@
 """A lower bound of epsilon from scores: which threshold to use, and what choosing it costs.
 
-The best bound over all thresholds, uncorrected, is wrong in a third to a half of the audits. Here a threshold is given beforehand,
-or chosen on one part of the scores and counted on the other, or one of a few thresholds whose false-positive counts were named
-beforehand and which share the error probability.
+The best bound over all thresholds, uncorrected, is wrong in a third to a half of the audits. Each strategy pays for the choice in its own
+way, one file each; this one is their front door.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import special
+from numpy.typing import ArrayLike, NDArray
 
 from attacks.scores import AttackCounts, MembershipScores
-from mechanisms.errors import InsufficientEvidenceError
 from mechanisms.guarantee import Neighboring
-from mechanisms.randomness import RngLike, as_generator
-from mechanisms.validation import in_range, probability_level, valid_delta
+from mechanisms.randomness import RngLike
+from mechanisms.validation import in_range, one_of, probability_level, valid_delta, whole_number
+from privacy_audit.estimate.band import band_epsilon
 from privacy_audit.estimate.bound import EpsilonBound
-from privacy_audit.estimate.lower_bound import clopper_pearson_epsilon, epsilon_lower_bound, rate_upper_limit
-from privacy_audit.estimate.region import implied_epsilon
+from privacy_audit.estimate.epsilon_curve import EpsilonCurve, valid_deltas
+from privacy_audit.estimate.hull import NO_PROOF, hull_epsilon
+from privacy_audit.estimate.lower_bound import epsilon_lower_bound
+from privacy_audit.estimate.multi_split import SPLITS, multi_split_epsilon
+from privacy_audit.estimate.order_statistics import declared_counts as declared_counts
+from privacy_audit.estimate.order_statistics import order_statistics_epsilon
+from privacy_audit.estimate.split import split_counts as split_counts
 
-FloatArray = NDArray[np.float64]
-
-STRATEGIES = ("order_statistics", "split")
-RATIO = 1.5  # between false-positive counts of neighboring thresholds
-_LARGEST_SHARE = 1.2  # thresholds stop where n / 1.2 scores lie above
-_SELECTION_ALPHA = 0.05
-_MOST_SPLITS = 1000
+STRATEGIES = ("order_statistics", "split", "band", "multi_split", "hull")
+MOST_SCORES = 20_000_000  # times the number of splits, where there are many
 
 INDEPENDENT_SCORES = "scores are independent, those of members from one law, those of non-members from another"
 FIXED_ATTACK = "the attack and its direction were fixed without these scores"
 TIES_AGAINST = "equal scores count against the attack"
 TIES_BY_KEY = "equal scores were ordered by an independent random key"
 CHOSEN_APART = "the threshold was chosen on other scores than those counted"
+FIXED_THRESHOLD = "the threshold was fixed without these scores"
+SPLITS_FIXED = "the splits were drawn without looking at the scores"
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    epsilon: float
+    method: str
+    assumptions: tuple[str, ...] = ()
+    approximate: bool = False
 
 
 def audit_scores(
@@ -45,6 +53,7 @@ def audit_scores(
     level: float = 0.95,
     strategy: str | float = "order_statistics",
     neighboring: Neighboring = Neighboring.ADD_REMOVE,
+    n_splits: int = SPLITS,
     rng: RngLike = None,
 ) -> EpsilonBound:
     """Return a lower bound of epsilon from the scores of an attack.
@@ -55,24 +64,26 @@ def audit_scores(
     delta : probability in [0, 1).
     level : P(bound <= true epsilon) is at least this.
     strategy : "order_statistics", thresholds at order statistics with false-positive counts 0, 1, 2, 3, 5, 8, ..., and the mirrored ones;
-        "split", chosen on one random half and counted on the other; or a number, a threshold fixed without these scores.
+        "split", chosen on one random half and counted on the other; "multi_split", the median over many halves; "band", any threshold,
+        from a simultaneous band of both distribution functions; a number, a threshold fixed without these scores; "hull", without
+        proof and for comparison only.
     neighboring : the relation under which the two worlds of the attack differ.
-    rng : draws the split; with "order_statistics" it orders equal scores at random, without it they count against the attack.
+    n_splits : number of splits of "multi_split".
+    rng : draws the splits; with "order_statistics" it orders equal scores at random, without it they count against the attack.
 
     Returns
     -------
-    `EpsilonBound`, in nats.
+    `EpsilonBound`, in nats; for "hull" an estimate (`approximate=True`), which never decides a verdict.
 
     Raises
     ------
-    ValueError : delta or level out of range, or an unknown strategy.
+    ValueError : delta or level out of range, an unknown strategy, more scores than a strategy takes.
     InsufficientEvidenceError : fewer than two members or non-members to split.
 
     Guarantee
     ---------
-    Order statistics: let T be the (k+1)-th largest of n non-member scores. For a continuous law P(score > T) is Beta(k+1, n-k), and
-    smaller in law with ties; given T the members above it are binomial. With K values of k and both roles each of the 4 K limits
-    gets alpha / (4 K), so all hold together with probability 1 - alpha, and so does the largest of the epsilons they imply.
+    Proofs stand with the strategies: `order_statistics_epsilon`, `band_epsilon`, `multi_split_epsilon`, `split_counts`; a fixed threshold
+    has that of `epsilon_lower_bound`. "hull" has none.
 
     References
     ----------
@@ -90,106 +101,106 @@ def audit_scores(
     if isinstance(strategy, str):
         if strategy not in STRATEGIES:
             raise ValueError(f"strategy must be one of {', '.join(map(repr, STRATEGIES))} or a threshold (a number), got {strategy!r}")
-        if strategy == "order_statistics":
-            return _order_statistics_bound(scores, delta, level, neighboring, rng)
-        counts, _ = split_counts(scores, delta=delta, rng=rng)
-        extra = CHOSEN_APART
+        _refuse_too_many(len(scores) * (whole_number(1, n_splits=n_splits) if strategy == "multi_split" else 1), strategy)
+        outcome = _by_strategy(scores, delta, level, strategy, n_splits, rng)
     else:
         threshold = in_range(-math.inf, math.inf, closed="both", strategy=strategy)
-        counts, strategy, extra = (
-            AttackCounts.from_scores(scores, threshold),
-            "fixed threshold",
-            "the threshold was fixed without these scores",
-        )
-    bound = epsilon_lower_bound(counts, delta=delta, level=level, neighboring=neighboring)
-    return replace(bound, method=f"{strategy}, {bound.method}", assumptions=(INDEPENDENT_SCORES, FIXED_ATTACK, extra))
+        outcome = _counted(AttackCounts.from_scores(scores, threshold), delta, level, "fixed threshold", FIXED_THRESHOLD)
+    return EpsilonBound(
+        epsilon=outcome.epsilon,
+        delta=delta,
+        level=level,
+        method=outcome.method,
+        neighboring=neighboring,
+        assumptions=(INDEPENDENT_SCORES, FIXED_ATTACK, *outcome.assumptions),
+        approximate=outcome.approximate,
+    )
 
 
-def split_counts(scores: MembershipScores, *, delta: float, rng: RngLike = None, fraction: float = 0.5) -> tuple[AttackCounts, float]:
-    """Choose a threshold on a random part of the scores and count the rest.
+def audit_curve(
+    scores: MembershipScores,
+    *,
+    deltas: ArrayLike,
+    level: float = 0.95,
+    strategy: str = "order_statistics",
+    neighboring: Neighboring = Neighboring.ADD_REMOVE,
+    rng: RngLike = None,
+) -> EpsilonCurve:
+    """Return lower bounds of epsilon at many deltas that hold together, at the price of one.
 
     Parameters
     ----------
-    scores : scores of members and non-members.
-    delta : probability in [0, 1), for which the threshold is chosen.
-    rng : draws the part.
-    fraction : share of the scores that the choice may see.
+    scores, level, neighboring, rng : as in `audit_scores`.
+    deltas : probabilities in [0, 1), shape (n,).
+    strategy : "order_statistics", the tighter one, or "band", valid at any threshold as well.
 
     Returns
     -------
-    (counts of the other scores, threshold): the threshold whose counts on the first part have the largest Clopper-Pearson bound; among
-    equal bounds the one with the largest TPR - FPR.
+    `EpsilonCurve`; at each delta the bound of `audit_scores` with that strategy.
 
     Raises
     ------
-    ValueError : delta or fraction out of range.
-    InsufficientEvidenceError : a part can't hold both members and non-members.
+    ValueError : a delta or the level out of range, no delta, another strategy, too many scores.
+
+    Guarantee
+    ---------
+    P(curve <= epsilon(delta) at every delta) >= level: both strategies fail on one event that doesn't depend on delta; the proofs stand
+    at `order_statistics_epsilon` and `band_epsilon`.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(3)
+    >>> member = np.arange(2000) % 2 == 0
+    >>> curve = audit_curve(MembershipScores(rng.normal(size=2000) + 2 * member, member), deltas=[1e-5, 1e-3, 0.1])
+    >>> bool(curve.epsilon[0] >= curve.epsilon[1] >= curve.epsilon[2] > 0)
+    True
     """
-    delta, fraction = valid_delta(delta), in_range(0, 1, fraction=fraction)
-    chosen = _random_part(scores.member, round(fraction * len(scores)), as_generator(rng))
-    threshold = _best_threshold(scores.score[chosen], scores.member[chosen], delta)
-    return AttackCounts.from_predictions(scores.member[~chosen], scores.score[~chosen] >= threshold), threshold
-
-
-def declared_counts(n: int) -> NDArray[np.intp]:
-    """Return the false-positive counts named beforehand for n non-members: 0, 1, 2, 3, 5, 8, ... below n / 1.2."""
-    counts = [0]
-    while (following := max(counts[-1] + 1, math.ceil(RATIO * counts[-1]))) < n / _LARGEST_SHARE:
-        counts.append(following)
-    return np.array(counts, dtype=np.intp)
-
-
-def _order_statistics_bound(scores: MembershipScores, delta: float, level: float, neighboring: Neighboring, rng: RngLike) -> EpsilonBound:
-    values = scores.score if rng is None else _untied(scores.score, as_generator(rng))
-    inside, outside = values[scores.member], values[~scores.member]
-    alpha = (1 - level) / 2  # one half for each role
-    epsilon = max(_one_role(outside, inside, delta, alpha), _one_role(-inside, -outside, delta, alpha))
-    return EpsilonBound(
+    strategy = one_of(("order_statistics", "band"), strategy=strategy)
+    points, level = valid_deltas(deltas), probability_level(level)
+    _refuse_too_many(len(scores), strategy)
+    epsilon, ties = _simultaneous(scores, points, level, strategy, rng)
+    return EpsilonCurve(
+        delta=points,
         epsilon=epsilon,
-        delta=delta,
         level=level,
-        method="order_statistics",
+        method=strategy,
         neighboring=neighboring,
-        assumptions=(INDEPENDENT_SCORES, FIXED_ATTACK, TIES_AGAINST if rng is None else TIES_BY_KEY),
+        assumptions=(INDEPENDENT_SCORES, FIXED_ATTACK, *ties),
     )
 
 
-def _one_role(ordered: FloatArray, tested: FloatArray, delta: float, alpha: float) -> float:
-    """Return the largest epsilon implied by guessing "tested" above order statistics of `ordered`, all limits holding together."""
-    n, k = len(ordered), declared_counts(len(ordered))
-    threshold = np.sort(ordered)[::-1][k]
-    above = len(tested) - np.searchsorted(np.sort(tested), threshold, side="right")
-    share = alpha / (2 * len(k))
-    false_alarm = special.betainccinv(k + 1.0, n - k.astype(np.float64), share)
-    miss = rate_upper_limit(len(tested) - above, above, share)
-    return float(implied_epsilon(false_alarm, miss, delta, one_direction=True).max())
+def _simultaneous(
+    scores: MembershipScores, deltas: NDArray[np.float64], level: float, strategy: str, rng: RngLike
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    if strategy == "band":
+        return band_epsilon(scores, deltas=deltas, alpha=1 - level), ()
+    epsilon = order_statistics_epsilon(scores, deltas=deltas, alpha=1 - level, rng=rng)
+    return epsilon, (TIES_AGAINST if rng is None else TIES_BY_KEY,)
 
 
-def _untied(score: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Return ranks, equal scores ordered by independent uniform keys."""
-    rank = np.empty(len(score))
-    rank[np.lexsort((rng.random(len(score)), score))] = np.arange(len(score))
-    return rank
+def _by_strategy(scores: MembershipScores, delta: float, level: float, strategy: str, n_splits: int, rng: RngLike) -> _Outcome:
+    alpha = 1 - level
+    if strategy in ("order_statistics", "band"):
+        epsilons, assumptions = _simultaneous(scores, np.array([delta]), level, strategy, rng)
+        return _Outcome(float(epsilons[0]), strategy, assumptions)
+    if strategy == "multi_split":
+        epsilon = multi_split_epsilon(scores, delta=delta, alpha=alpha, n_splits=n_splits, rng=rng)
+        return _Outcome(epsilon, f"multi_split, {n_splits} splits", (SPLITS_FIXED,))
+    if strategy == "hull":
+        epsilon, n_corners = hull_epsilon(scores, delta=delta, alpha=alpha)
+        return _Outcome(epsilon, f"hull, {n_corners} corners", (NO_PROOF,), approximate=True)
+    counts, _ = split_counts(scores, delta=delta, rng=rng)
+    return _counted(counts, delta, level, strategy, CHOSEN_APART)
 
 
-def _random_part(member: NDArray[np.bool_], size: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Return a random part of this size, drawn anew while a part lacks members or non-members (the scores are not looked at)."""
-    if min(member.sum(), (~member).sum()) >= 2:
-        for _ in range(_MOST_SPLITS):
-            chosen = np.zeros(len(member), dtype=np.bool_)
-            chosen[rng.permutation(len(member))[:size]] = True
-            if all(0 < part.sum() < len(part) for part in (member[chosen], member[~chosen])):
-                return chosen
-    raise InsufficientEvidenceError(
-        f"both parts of a split need members and non-members: {int(member.sum())} and {int((~member).sum())} with {size} of "
-        f"{len(member)} chosen; use strategy 'order_statistics' or a fixed threshold"
-    )
+def _counted(counts: AttackCounts, delta: float, level: float, name: str, assumption: str) -> _Outcome:
+    bound = epsilon_lower_bound(counts, delta=delta, level=level)
+    return _Outcome(bound.epsilon, f"{name}, {bound.method}", (assumption,))
 
 
-def _best_threshold(score: FloatArray, member: NDArray[np.bool_], delta: float) -> float:
-    candidates = np.unique(score)
-    inside, outside = np.sort(score[member]), np.sort(score[~member])
-    fn, tn = np.searchsorted(inside, candidates), np.searchsorted(outside, candidates)
-    tp, fp = len(inside) - fn, len(outside) - tn
-    bound = clopper_pearson_epsilon(fp=fp, tn=tn, fn=fn, tp=tp, delta=delta, alpha=_SELECTION_ALPHA)
-    return float(candidates[np.lexsort((tp / len(inside) - fp / len(outside), bound))[-1]])
+def _refuse_too_many(n: int, strategy: str) -> None:
+    if n > MOST_SCORES:
+        counted = "scores times splits" if strategy == "multi_split" else "scores"
+        raise ValueError(
+            f"strategy {strategy!r} takes at most {MOST_SCORES:,} {counted}, got {n:,}; thin them at random or fix a threshold"
+        )

@@ -88,6 +88,9 @@ def _key_figures(report: AuditReport, rows: tuple[Statement, ...]) -> list[tuple
     elif posterior is not None and posterior.middle is not None and posterior.low is not None and posterior.high is not None:
         ends = f"credible, {interval(posterior.low, posterior.high)}"
         figures.append(("This attack’s epsilon", number(posterior.middle), ends))
+    engine = next((row for row in rows if row.role == "engine posterior"), None)
+    if engine is not None and engine.middle is not None and engine.low is not None and engine.high is not None:
+        figures.append(("Engine’s epsilon", number(engine.middle), f"credible, {interval(engine.low, engine.high)}"))
     if report.conformance is not None:
         passed = sum(test.passed for test in report.conformance.tests)
         figures.append(("Conformance tests", f"{passed} of {len(report.conformance.tests)}", "passed"))

@@ -124,7 +124,8 @@ def _draw_row(ax: Axes, row: Statement, y: int, end: float) -> None:
         )
         ax.plot([end], [y], color=BLUE, marker=">", clip_on=False)
         return
-    color = PURPLE if row.role == "posterior" else TEAL
-    ax.plot([low, min(row.high, end)], [y, y], color=color, linewidth=5 if row.role == "posterior" else 2.5, alpha=0.6)
+    is_posterior = row.role in ("posterior", "engine posterior")
+    color = PURPLE if is_posterior else TEAL
+    ax.plot([low, min(row.high, end)], [y, y], color=color, linewidth=5 if is_posterior else 2.5, alpha=0.6)
     if row.middle is not None:
         ax.plot([min(row.middle, end)], [y], color=color, marker="o")

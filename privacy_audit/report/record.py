@@ -19,13 +19,15 @@ from mechanisms.guarantee import PrivacyGuarantee, require_same_neighboring
 from mechanisms.json_ready import JsonValue, json_ready
 from privacy_audit.estimate.bound import EpsilonBound
 from privacy_audit.estimate.conformance_report import ConformanceReport
-from privacy_audit.report.statements import shown_posterior
+from privacy_audit.estimate.curve_test_record import CurveTest
+from privacy_audit.report.statements import shown_engine_posterior, shown_posterior
 from privacy_audit.report.verdict import Verdict, decide, headline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from privacy_audit.estimate.posterior import EpsilonPosterior
+    from privacy_audit.estimate.raw_signal_record import RawSignalPosterior
 
 SCHEMA_VERSION = 1
 
@@ -40,7 +42,9 @@ class AuditReport:
     bound : the pre-registered lower bound, the only one that may decide the verdict.
     other_bounds : further bounds at the same level, each with assumptions of its own; they do not decide.
     posterior : Bayesian posterior of the attack's epsilon (kind "credible"); None after a failed conformance test.
+    engine_posterior : posterior of the engine's epsilon from raw signals (kind "credible"); None without them or after a failed test.
     conformance : tests of the implementation; None where the audit has no raw signals.
+    curve_tests : tests of the whole claimed curve; a rejection with a finite-sample level makes the verdict "suspicious", never more.
     findings : what static checks saw before training.
     scores : the attack's scores, for the ROC; None where only counts are known.
     power : probability that this audit leaves a positive bound if the claim is tight (simulated ideal mechanism).
@@ -51,7 +55,7 @@ class AuditReport:
 
     Raises
     ------
-    ValueError : a bound or the posterior has another neighboring relation or another delta than the claim, or the posterior is of many
+    ValueError : a bound or a posterior has another neighboring relation or another delta than the claim, or the posterior is of many
         attacks; one axis of epsilon could not show them.
     """
 
@@ -59,7 +63,9 @@ class AuditReport:
     bound: EpsilonBound
     other_bounds: tuple[EpsilonBound, ...] = ()
     posterior: EpsilonPosterior | None = None
+    engine_posterior: RawSignalPosterior | None = None
     conformance: ConformanceReport | None = None
+    curve_tests: tuple[CurveTest, ...] = ()
     findings: tuple[Finding, ...] = ()
     scores: MembershipScores | None = None
     power: float | None = None
@@ -71,7 +77,8 @@ class AuditReport:
     title: str = "Privacy audit"
 
     def __post_init__(self) -> None:
-        for statement in (self.bound, *self.other_bounds, *(() if self.posterior is None else (self.posterior,))):
+        posteriors = [posterior for posterior in (self.posterior, self.engine_posterior) if posterior is not None]
+        for statement in (self.bound, *self.other_bounds, *posteriors):
             require_same_neighboring(self.claim.neighboring, statement.neighboring)
             if statement.delta != self.claim.delta:
                 raise ValueError(f"all statements must have the claim's delta {self.claim.delta:g}, got {statement.delta:g}")
@@ -82,12 +89,14 @@ class AuditReport:
     def verdict(self) -> Verdict:
         """One of "violation", "suspicious", "consistent", "tight", "inconclusive"; rules in `privacy_audit.report.verdict`."""
         lower = None if self.posterior is None else self.posterior.interval(self.level, kind="lower")[0]
-        return decide(self.claim, self.bound, credible_lower=lower, conformance=self.conformance, power=self.power)
+        return decide(
+            self.claim, self.bound, credible_lower=lower, conformance=self.conformance, curve_tests=self.curve_tests, power=self.power
+        )
 
     @property
     def headline(self) -> str:
         """The verdict in one sentence."""
-        return headline(self.verdict, self.claim, self.bound, self.conformance)
+        return headline(self.verdict, self.claim, self.bound, self.conformance, self.curve_tests)
 
     @property
     def contradicted(self) -> bool:
@@ -96,7 +105,7 @@ class AuditReport:
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Return the JSON-ready record: the facts of the page, no record's score; a posterior that the page withholds is None."""
-        posterior = shown_posterior(self)
+        posterior, engine = shown_posterior(self), shown_engine_posterior(self)
         return {
             "schema_version": SCHEMA_VERSION,
             "title": self.title,
@@ -107,7 +116,9 @@ class AuditReport:
             "bound": self.bound.to_dict(),
             "other_bounds": [bound.to_dict() for bound in self.other_bounds],
             "posterior": None if posterior is None else json_ready(posterior.to_dict()),
+            "engine_posterior": None if engine is None else json_ready(engine.to_dict()),
             "conformance": None if self.conformance is None else self.conformance.to_dict(),
+            "curve_tests": [test.to_dict() for test in self.curve_tests],
             "findings": [finding.to_dict() for finding in self.findings],
             "scores": None if self.scores is None else self.scores.to_dict(),
             "power": self.power,

@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from privacy_audit.estimate.bound import EpsilonBound
+from privacy_audit.estimate.signal_views import VIEWS
 from privacy_audit.report.plain_text import interval, number
-from privacy_audit.report.words import KIND_MEANING, withheld_reason
+from privacy_audit.report.words import ENGINE_MEANING, KIND_MEANING, withheld_reason
 
 if TYPE_CHECKING:
     from privacy_audit.estimate.posterior import EpsilonPosterior
+    from privacy_audit.estimate.raw_signal_record import RawSignalPosterior
     from privacy_audit.report.record import AuditReport
 
-Role = Literal["claim", "bound", "other bound", "posterior", "conformance"]
+Role = Literal["claim", "bound", "other bound", "posterior", "engine posterior", "conformance"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,7 @@ class Statement:
     @property
     def meaning(self) -> str:
         """What a statement of this kind says, in one sentence."""
-        return KIND_MEANING[self.kind]
+        return ENGINE_MEANING if self.role == "engine posterior" else KIND_MEANING[self.kind]
 
     def value(self, digits: int = 3) -> str:
         """Write the statement's figures: "at most 8", "at least 2.3", "2.9 (2.1 to 3.8)", "7.2 to 8.9"."""
@@ -71,12 +73,17 @@ def statements(report: AuditReport) -> tuple[Statement, ...]:
         role="claim", name="Claim", kind="claim", high=claim.epsilon, method=claim.mechanism, assumptions=tuple(claim.assumptions)
     )
     bounds = [_of_bound(report.bound, "bound"), *(_of_bound(bound, "other bound") for bound in report.other_bounds)]
-    return (first, *bounds, *_of_posterior(report), *_of_conformance(report))
+    return (first, *bounds, *_of_posterior(report), *_of_engine_posterior(report), *_of_conformance(report))
 
 
 def shown_posterior(report: AuditReport) -> EpsilonPosterior | None:
     """Return the posterior unless a failed conformance test withholds it."""
     return None if withheld_reason(report.conformance) else report.posterior
+
+
+def shown_engine_posterior(report: AuditReport) -> RawSignalPosterior | None:
+    """Return the engine's posterior unless a failed conformance test withholds it."""
+    return None if withheld_reason(report.conformance) else report.engine_posterior
 
 
 def _of_bound(bound: EpsilonBound, role: Role) -> Statement:
@@ -113,6 +120,27 @@ def _of_posterior(report: AuditReport) -> list[Statement]:
             level=report.level,
             method=f"median and equal-tailed interval; Beta({a:g}, {b:g}) prior of both error rates",
             assumptions=assumes,
+        )
+    ]
+
+
+def _of_engine_posterior(report: AuditReport) -> list[Statement]:
+    """The posterior from raw signals; after a failed test one withheld posterior stands for both."""
+    posterior = shown_engine_posterior(report)
+    if posterior is None:
+        return []
+    low, high = (float(end) for end in posterior.interval(report.level, kind="equal_tailed"))
+    return [
+        Statement(
+            role="engine posterior",
+            name="Engine posterior",
+            kind="credible",
+            low=low,
+            middle=posterior.median,
+            high=high,
+            level=report.level,
+            method=f"median and equal-tailed interval; seen: {VIEWS[posterior.view]} ({posterior.view})",
+            assumptions=posterior.assumptions,
         )
     ]
 

@@ -137,7 +137,8 @@ def _words(row: Statement, layout: Layout, top: float) -> list[Markup]:
 
 
 def _mark(row: Statement, axis: EpsilonAxis, y: float) -> list[Markup]:
-    css = row.role.replace(" ", "-")
+    is_posterior = row.role in ("posterior", "engine posterior")
+    css = "posterior" if is_posterior else row.role.replace(" ", "-")
     if row.withheld:
         return [line(axis.scale.start, y, axis.end, y, "withheld")]
     if row.low is None:
@@ -145,7 +146,7 @@ def _mark(row: Statement, axis: EpsilonAxis, y: float) -> list[Markup]:
     if row.high is None:
         return _arrow(axis(row.low), axis.end, y, f"mark {css} {row.kind}")
     low, high = axis(row.low), max(axis(row.high), axis(row.low) + 1)
-    if row.role == "posterior":
+    if is_posterior:
         bar = element("rect", x=low, y=y - 5, width=high - low, height=10, rx=5, class_=f"mark {css} area")
         middle = [] if row.middle is None else [element("circle", cx=axis(row.middle), cy=y, r=5, class_=f"mark {css} median")]
         return [bar, *middle]

@@ -3,7 +3,11 @@
 Rules (who may say what):
 - only a bound with proved coverage says "violation", and only under the claim's own neighboring relation and delta;
 - a failed conformance test says that the implementation is broken: "suspicious", with the broken parts named;
-- a credible interval above the claim says "suspicious";
+- a credible interval of the attack above the claim says "suspicious";
+- a test of the claimed curve that rejects at a finite-sample level says "suspicious". It is proof against the curve, not against one
+  epsilon at one delta, and the whole level 1 - `level` is pre-registered for the one bound: a second test that could say "violation" would
+  spend it twice. Tests with an asymptotic level, and the posterior of the engine (whose parameters the conformance tests already judge at
+  their own level), decide nothing;
 - "tight": bound / claim >= 0.9;
 - "inconclusive": an ideal mechanism whose epsilon equals the claim would have left a bound of zero in more than half of such audits,
   so silence means nothing here;
@@ -12,11 +16,13 @@ Rules (who may say what):
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from mechanisms.guarantee import PrivacyGuarantee, require_same_neighboring
 from privacy_audit.estimate.bound import EpsilonBound
 from privacy_audit.estimate.conformance_report import ConformanceReport
+from privacy_audit.estimate.curve_test_record import CurveTest
 from privacy_audit.report.plain_text import listed, told_apart
 
 Verdict = Literal["violation", "suspicious", "consistent", "tight", "inconclusive"]
@@ -31,6 +37,7 @@ def decide(
     *,
     credible_lower: float | None = None,
     conformance: ConformanceReport | None = None,
+    curve_tests: Sequence[CurveTest] = (),
     power: float | None = None,
 ) -> Verdict:
     """Apply the rules above.
@@ -41,6 +48,7 @@ def decide(
     bound : the pre-registered bound; no other bound may decide, or the level is spent twice.
     credible_lower : lower end of the posterior's one-sided credible interval at the same level; None if there is no posterior.
     conformance : the conformance tests of the run; None if the audit has none.
+    curve_tests : tests of the claimed curve, finite-sample ones at a level that they share.
     power : probability that this audit leaves a positive bound if the claim is tight; None if unknown.
 
     Raises
@@ -56,6 +64,8 @@ def decide(
         return "suspicious"
     if credible_lower is not None and credible_lower > claim.epsilon:
         return "suspicious"
+    if curve_is_refuted(curve_tests):
+        return "suspicious"
     if claim.epsilon > 0 and bound.epsilon >= TIGHT_SHARE * claim.epsilon:
         return "tight"
     if power is not None and power < LEAST_POWER:
@@ -63,7 +73,18 @@ def decide(
     return "consistent"
 
 
-def headline(verdict: Verdict, claim: PrivacyGuarantee, bound: EpsilonBound, conformance: ConformanceReport | None) -> str:
+def curve_is_refuted(tests: Sequence[CurveTest]) -> bool:
+    """Whether a curve test with a finite-sample level rejects."""
+    return any(test.rejected and test.kind == "bound" for test in tests)
+
+
+def headline(
+    verdict: Verdict,
+    claim: PrivacyGuarantee,
+    bound: EpsilonBound,
+    conformance: ConformanceReport | None,
+    curve_tests: Sequence[CurveTest] = (),
+) -> str:
     """Say the verdict in one sentence that a manager understands."""
     claimed, shown = (f"epsilon {text}" for text in told_apart(claim.epsilon, bound.epsilon))
     if verdict == "violation":
@@ -73,6 +94,8 @@ def headline(verdict: Verdict, claim: PrivacyGuarantee, bound: EpsilonBound, con
         return (
             f"The training engine does not do what the claim of {claimed} assumes: its tests of {listed(conformance.broken)} failed.{reuse}"
         )
+    if verdict == "suspicious" and curve_is_refuted(curve_tests):
+        return f"The run is not as private as the privacy curve behind the claim of {claimed}: its canaries can be told apart too well."
     if verdict == "suspicious":
         return f"The evidence points above the claim of {claimed}, but does not prove it: audit again with more canaries."
     if verdict == "tight":

@@ -23,6 +23,11 @@ KIND_MEANING = {
     "conformance": "Epsilon of the noise and the sampling rate that were measured in the run: about the implementation, and no proof.",
 }
 
+ENGINE_MEANING = (
+    "Posterior of the training engine's epsilon, from its measured noise, sampling and clipping; no bound, and no proof about the "
+    "user's own layers."
+)
+
 NOT_AN_ESTIMATE = (
     "A lower bound from an audit is not an estimate of the true epsilon: a stronger attack may show more, "
     "and no audit can show that the true epsilon is small."
@@ -49,6 +54,12 @@ _TESTS = {
     "noise_differs": ("Two seeds", "Do two runs with different seeds have different noise?"),
     "readout": ("Read-out", "Is the release read off the optimizer as the tests assume?"),
     "auc_normal": ("Area under the curve", "Is the attack's ROC area one that the claimed privacy curve allows?"),
+}
+
+_CURVE_TESTS = {
+    "auc_normal": ("Area, many canaries", "Is the area under the ROC one that the claimed curve allows? (normal law, approximate)"),
+    "auc_kl": ("Area, any number", "Is the area under the ROC one that the claimed curve allows? (Chernoff bound)"),
+    "e_value": ("Betting", "Does betting on the canaries' coins win more than the claimed curve allows?"),
 }
 
 
@@ -84,6 +95,11 @@ def words_of_test(test: ConformanceTest) -> tuple[str, str]:
     """Return a conformance test's name and question in words."""
     fallback = (test.name.replace("_", " ").capitalize(), f"Does the part “{test.part}” do what the claim assumes?")
     return _TESTS.get(test.name, fallback)
+
+
+def words_of_curve_test(method: str) -> tuple[str, str]:
+    """Return a curve test's name and question in words."""
+    return _CURVE_TESTS.get(method, (method.replace("_", " ").capitalize(), "Is the run as private as the claimed curve?"))
 
 
 def withheld_reason(conformance: ConformanceReport | None) -> str:

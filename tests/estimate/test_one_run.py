@@ -9,9 +9,13 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from attacks.scores import MembershipScores
+from experiments.e_raw_signals import scores_of_law
+from mechanisms.accounting.curve_family import CurveFamily
 from mechanisms.accounting.gaussian import gaussian_epsilon
+from mechanisms.accounting.loss_curve import loss_curve
 from mechanisms.guarantee import Neighboring
-from privacy_audit.estimate.one_run import gaussian_mu_bound, one_run_bound, one_run_guesses
+from privacy_audit.estimate.blow_up import curve_inverse_blow_up, gaussian_inverse_blow_up
+from privacy_audit.estimate.one_run import curve_is_rejected, gaussian_mu_bound, one_run_bound, one_run_guesses
 from privacy_audit.estimate.scan import first_not_rejected
 
 # canaries, guesses, correct, delta, epsilon at level 0.95
@@ -126,6 +130,64 @@ class TestCoverage:
         for method, expected in (("f_dp", f_dp), ("binomial", binomial)):
             assert np.mean(found[method]) == pytest.approx(expected, abs=6 * np.std(found[method]) / np.sqrt(12) + 0.05)
             assert np.mean(found[method]) < truth
+
+
+FAMILY = CurveFamily(1 / 15, 200)
+
+
+class TestCurveFamily:
+    @given(x=st.floats(1e-6, 1 - 1e-6), mu=st.floats(0.2, 3))
+    @settings(max_examples=30)
+    def test_inverse_blow_up_of_a_full_batch_is_gaussian(self, x, mu):
+        exact = gaussian_inverse_blow_up(mu)(x)
+        ours = curve_inverse_blow_up(loss_curve(sample_rate=1.0, noise_multiplier=1 / mu, steps=1, resolution=0.1))(x)
+        assert ours == pytest.approx(exact, rel=2e-3, abs=1e-6)
+
+    def test_both_directions_are_below_the_trade_off(self):
+        curve = FAMILY.curve(1.0)
+        shrink = curve_inverse_blow_up(curve)
+        fpr, tpr = curve.roc
+        for k in range(0, len(fpr), 500):  # an event of probability tpr has at least B^-1(tpr) in the other world, and the other way round
+            assert shrink(float(tpr[k])) <= fpr[k] + 1e-6
+            assert shrink(float(1 - fpr[k])) <= 1 - tpr[k] + 1e-6
+
+    @pytest.mark.parametrize(("m", "r", "v"), [(1000, 100, 100), (1000, 1000, 700), (5000, 1000, 900)])
+    def test_a_full_batch_family_gives_the_gaussian_bound(self, m, r, v):
+        exact = epsilon(m, r, v, 1e-5, method="f_dp")
+        assert epsilon(m, r, v, 1e-5, method="f_dp", curve=CurveFamily(1.0, 100)) == pytest.approx(exact, rel=5e-3)
+
+    def test_bounds_of_the_specification(self, rng):  # means of 12 runs; six standard errors
+        claim, found = FAMILY.curve(1.0), {"binomial": [], "Gaussian": [], "exact": []}
+        for _ in range(12):
+            scores = scores_of_law(claim, 1000, rng)
+            r, v = one_run_guesses(scores, n_in=62, n_out=62)
+            found["binomial"].append(epsilon(1000, r, v, 1e-5))
+            found["Gaussian"].append(epsilon(1000, r, v, 1e-5, method="f_dp"))
+            found["exact"].append(epsilon(1000, r, v, 1e-5, method="f_dp", curve=FAMILY))
+        for name, expected in (("binomial", 1.78), ("Gaussian", 2.92), ("exact", 3.08)):
+            assert np.mean(found[name]) == pytest.approx(expected, abs=6 * np.std(found[name]) / np.sqrt(12) + 0.05)
+            assert np.max(found[name]) < claim.epsilon(1e-5)
+
+    def test_the_scan_is_where_the_test_stops_rejecting(self):
+        noise = {}
+        bound = epsilon(1000, 120, 105, 1e-5, method="f_dp", curve=FAMILY)
+        for sigma in np.geomspace(0.5, 5, 60):
+            noise[sigma] = curve_is_rejected(curve_inverse_blow_up(FAMILY.curve(float(sigma))), 1000, 120, 105, 0.05)
+        edge = min(sigma for sigma, rejected in noise.items() if rejected)
+        assert all(rejected == (sigma >= edge) for sigma, rejected in noise.items())  # monotone
+        assert FAMILY.curve(edge).epsilon(1e-5) <= bound * (1 + 1e-6)
+        assert FAMILY.curve(edge / (10 ** (1 / 59))).epsilon(1e-5) >= bound * (1 - 1e-6)
+
+    def test_record_and_refusals(self):
+        counts = {"n_canaries": 1000, "n_guesses": 100, "n_correct": 95}
+        bound = one_run_bound(**counts, delta=1e-5, method="f_dp", curve=FAMILY)
+        assert any("within the claimed family" in sentence for sentence in bound.assumptions)
+        assert bound.kind == "bound"
+        assert epsilon(1000, 100, 0, 1e-5, method="f_dp", curve=FAMILY) == epsilon(1000, 100, 50, 1e-5, method="f_dp", curve=FAMILY) == 0
+        with pytest.raises(ValueError, match="curve is for method 'f_dp' only"):
+            one_run_bound(**counts, delta=1e-5, curve=FAMILY)
+        with pytest.raises(ValueError, match="delta"):
+            one_run_bound(**counts, delta=0.0, method="f_dp", curve=FAMILY)
 
 
 class TestGuesses:

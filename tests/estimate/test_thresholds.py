@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from attacks.scores import AttackCounts, MembershipScores
 from mechanisms.errors import InsufficientEvidenceError
@@ -14,19 +13,9 @@ from mechanisms.guarantee import Neighboring
 from privacy_audit.estimate.lower_bound import epsilon_lower_bound
 from privacy_audit.estimate.posterior import EpsilonPosterior
 from privacy_audit.estimate.thresholds import audit_scores, declared_counts, split_counts
+from tests.estimate.known_scores import laplace_scores, most_violations
 
-REPEATS = 400
-
-
-def laplace_scores(rng, epsilon, n) -> MembershipScores:
-    """Scores whose true epsilon is the shift of a unit Laplace law; n per side."""
-    member = np.arange(2 * n) % 2 == 0
-    return MembershipScores(rng.laplace(size=2 * n) + epsilon * member, member)
-
-
-def most_violations(repeats, alpha=0.05):
-    """What a valid bound exceeds with probability at most 1e-6."""
-    return stats.binom.isf(1e-6, repeats, alpha)
+REPEATS = 200
 
 
 def best_of_all_thresholds(scores) -> float:
@@ -71,16 +60,17 @@ class TestCoverage:
             violations += audit_scores(scores, delta=0.126936737507).epsilon > 1.0
         assert violations <= most_violations(REPEATS)
 
-    @pytest.mark.parametrize(("epsilon", "expected"), [(1.0, 0.735), (2.0, 1.625), (4.0, 3.232)])
-    def test_order_statistics_beat_a_split(self, epsilon, expected, rng):  # means lie more than six standard errors apart
-        grid, split = [], []
-        for _ in range(200):
+    @pytest.mark.parametrize(("epsilon", "expected"), [(1.0, 0.834), (2.0, 1.737), (4.0, 3.376)])
+    def test_order_statistics_beat_a_split_and_the_hull(self, epsilon, expected, rng):  # means lie more than six standard errors apart
+        grid, split, hull = [], [], []
+        for _ in range(120):
             scores = laplace_scores(rng, epsilon, 1000)
             grid.append(audit_scores(scores, delta=0.0).epsilon)
+            hull.append(audit_scores(scores, delta=0.0, strategy="hull").epsilon)
             counts, _ = split_counts(scores, delta=0.0, rng=rng)
             split.append(epsilon_lower_bound(counts, method="clopper_pearson").epsilon)
-        assert np.mean(grid) > np.mean(split)
-        assert np.mean(grid) == pytest.approx(expected, abs=6 * np.std(grid) / np.sqrt(200) + 0.02)
+        assert np.mean(grid) > np.mean(hull) > np.mean(split)
+        assert np.mean(grid) == pytest.approx(expected, abs=6 * np.std(grid) / np.sqrt(120) + 0.01)
 
 
 class TestIdentities:
@@ -99,6 +89,25 @@ class TestIdentities:
         scores = laplace_scores(np.random.default_rng(seed), 2.0, 40)
         mirrored = MembershipScores(-scores.score, ~scores.member)
         assert audit_scores(mirrored, delta=0.0).epsilon == audit_scores(scores, delta=0.0).epsilon
+
+    @pytest.mark.parametrize("strategy", ["band", "hull", "multi_split", "split"])
+    def test_only_the_order_matters_to_every_strategy(self, strategy, rng):
+        scores = laplace_scores(rng, 2.0, 60)
+        bent = MembershipScores(np.exp(scores.score), scores.member)
+        first, second = (audit_scores(these, delta=1e-5, strategy=strategy, n_splits=5, rng=3) for these in (scores, bent))
+        assert first == second
+
+    @pytest.mark.parametrize("strategy", ["order_statistics", "band", "hull", "multi_split"])
+    @pytest.mark.parametrize("delta", [0.0, 0.05])
+    def test_a_higher_level_never_claims_more(self, strategy, delta, rng):
+        scores = laplace_scores(rng, 2.0, 150)
+        low, high = (audit_scores(scores, delta=delta, level=level, strategy=strategy, n_splits=5, rng=3).epsilon for level in (0.8, 0.99))
+        assert high <= low
+
+    @pytest.mark.parametrize(("strategy", "proved"), [("order_statistics", True), ("band", True), ("multi_split", True), ("hull", False)])
+    def test_only_proved_values_are_called_bounds(self, strategy, proved, rng):
+        bound = audit_scores(laplace_scores(rng, 2.0, 50), delta=0.0, strategy=strategy, n_splits=5)
+        assert bound.kind == ("bound" if proved else "estimate")
 
     def test_declared_counts(self):
         assert declared_counts(1000).tolist() == [0, 1, 2, 3, 5, 8, 12, 18, 27, 41, 62, 93, 140, 210, 315, 473, 710]
@@ -162,10 +171,12 @@ class TestSplit:
 
 
 class TestBadInput:
-    @pytest.mark.parametrize("strategy", ["band", "multi_split", "hull", "best"])
+    @pytest.mark.parametrize("strategy", ["hulls", "best", ""])
     def test_unknown_strategies_are_refused(self, strategy):
         scores = laplace_scores(np.random.default_rng(5), 2.0, 30)
-        with pytest.raises(ValueError, match="strategy must be one of 'order_statistics', 'split' or a threshold"):
+        with pytest.raises(
+            ValueError, match="strategy must be one of 'order_statistics', 'split', 'band', 'multi_split', 'hull' or a threshold"
+        ):
             audit_scores(scores, delta=0.0, strategy=strategy)
 
     def test_parameters(self):
