@@ -62,7 +62,27 @@ def probe(rows: list[Row]) -> str:
     return _table(["hidden width", "against the same batches", "against the user's records only"], table)
 
 
-TABLES: dict[str, Callable[[list[Row]], str]] = {"bench_posterior": posterior, "e_conformance": conformance, "bench_probe": probe}
+def coverage(rows: list[Row]) -> str:
+    """Coverage and mean of every method, one column per setting; bold where a bound's coverage falls short."""
+    measured = [row for row in rows if "setting" in row]
+    settings = list(dict.fromkeys(str(row["setting"]) for row in measured))
+    methods = dict.fromkeys((str(row["source"]), str(row["method"]), str(row["kind"])) for row in measured)
+    cells = {(row["source"], row["method"], row["setting"]): _coverage_cell(row) for row in measured}
+    table = [[source, method, kind, *(cells.get((source, method, name), "") for name in settings)] for source, method, kind in methods]
+    return _table(["from", "method", "kind", *settings], [list(row) for row in table])
+
+
+def _coverage_cell(row: Row) -> str:
+    cell = f"{_number(row['coverage']):.2f}, {_number(row['mean']):.2f}"
+    return f"**{cell}**" if row["falls_short"] else cell
+
+
+TABLES: dict[str, Callable[[list[Row]], str]] = {
+    "bench_posterior": posterior,
+    "e_conformance": conformance,
+    "bench_probe": probe,
+    "e_coverage": coverage,
+}
 
 
 def filled(text: str) -> str:
