@@ -58,6 +58,13 @@ class CanaryMixture:
         q = min(max(mean / c, 1e-4), 1 - 1e-4)
         return np.array([math.log(variance) / 2, special.logit(q), math.log(c)])
 
+    def starts(self) -> list[NDArray[np.float64]]:
+        """Return where fits begin: moments, and clipped length 1 with the rate that fits it; with few canaries moments may lead astray."""
+        moments = self.start()
+        mean = float(self.count @ self.center) / float(self.count.sum())
+        plain = np.array([moments[0], special.logit(min(max(mean, 1e-4), 1 - 1e-4)), 0.0])
+        return [moments, plain]
+
     def negative_log_likelihood(self, theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Return -log L and its gradient in theta = (log sigma, logit q, log c)."""
         variance, c = math.exp(2 * theta[0]), math.exp(theta[2])
@@ -106,11 +113,11 @@ def likelihood_ratio_p_value(mixture: CanaryMixture, *, fixed: int, value: float
     -------
     (p, estimate) : chi-square p-value with one degree of freedom (Wilks 1938) and the unrestricted estimate of theta[fixed].
     """
-    best, free_value = mixture.fit()
-    start = mixture.start()
-    start[fixed] = value
+    free_fits = [mixture.fit(start=start) for start in mixture.starts()]
+    best, free_value = min(free_fits, key=lambda fit: fit[1])
     free = (True, fixed != 1, fixed != 2)
-    restricted = min(mixture.fit(start=start, free=free)[1], mixture.fit(start=_with(best, fixed, value), free=free)[1])
+    starts = [_with(start, fixed, value) for start in (best, *mixture.starts())]
+    restricted = min(mixture.fit(start=start, free=free)[1] for start in starts)
     statistic = max(0.0, 2 * (restricted - free_value))
     return float(special.gammaincc(0.5, statistic / 2)), float(best[fixed])
 

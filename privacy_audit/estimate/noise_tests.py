@@ -65,6 +65,8 @@ def coord_pairs(out: Signals, sigma: float) -> Outcome:  # noqa: ARG001
 
 def _largest_correlation(rows: Signals, what: str) -> Outcome:
     n, degrees = rows.shape[0], rows.shape[1] - 1
+    if n < 2:
+        return 1.0, f"fewer than two {what}, so no pair to compare", "noise correlation"
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     unit = rows / np.where(norms > 0, norms, 1.0)
     best, pair = 0.0, (0, 0)

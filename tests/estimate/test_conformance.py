@@ -134,6 +134,17 @@ class TestLaws:
         for column in zip(*p, strict=True):
             assert stats.kstest(column, "uniform").pvalue > 1e-6
 
+    def test_one_canary_has_no_pair(self, rng):
+        assert noise_tests.coord_pairs(rng.normal(size=(50, 1)), 1.0)[0] == 1.0
+
+    def test_few_canaries_do_not_lead_the_fit_astray(self, rng):  # 100 runs: false alarm about 1e-4; one start failed in 1 run of 20
+        smallest = 1.0
+        for _ in range(100):
+            inside = (rng.random((200, 4)) < RATE) + rng.normal(size=(200, 4))
+            mixture = CanaryMixture.from_signals(rng.normal(size=(200, 4)), inside, sampled=True)
+            smallest = min(smallest, likelihood_ratio_p_value(mixture, fixed=1, value=math.log(RATE / (1 - RATE)))[0])
+        assert smallest > 1e-6
+
 
 class TestSimulatedRuns:
     def test_a_clean_run_passes_and_gets_an_interval(self, clean):
