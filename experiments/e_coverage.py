@@ -34,8 +34,8 @@ from experiments.coverage_picture import draw
 from experiments.coverage_rules import LEVEL, rules
 from experiments.coverage_settings import SETTINGS, trials
 from experiments.results_file import RESULTS, write_results
-from privacy_audit.estimate.betting import LogBets, log_wealth
 from privacy_audit.estimate.sequential import SequentialAuditor
+from privacy_audit.estimate.streams.betting import LogBets, log_wealth
 
 Row = dict[str, object]
 _TOLERANCE = 1e-6  # of root finding, ours and theirs

@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from experiments.results_file import write_results
 from mechanisms.errors import ConvergenceWarning, WeakEvidenceWarning
 from privacy_audit.estimate.hierarchical import HierarchicalEpsilonPosterior
-from privacy_audit.estimate.model_counts import ModelCounts
+from privacy_audit.estimate.model_effects.model_counts import ModelCounts
 from privacy_audit.estimate.posterior import EpsilonPosterior
 
 FPR = 0.1

@@ -38,12 +38,12 @@ from mechanisms.accounting.curve_family import CurveFamily
 from mechanisms.accounting.epsilon_draws import epsilon_draws
 from mechanisms.accounting.loss_curve import LossCurve
 from privacy_audit.estimate.conformance import check_conformance
-from privacy_audit.estimate.curve_bounds import curve_bound
-from privacy_audit.estimate.curve_tests import auc_kl, auc_normal, e_value
-from privacy_audit.estimate.engine_nuts import nuts_draws
+from privacy_audit.estimate.curves.curve_bounds import curve_bound
+from privacy_audit.estimate.curves.curve_tests import auc_kl, auc_normal, e_value
 from privacy_audit.estimate.one_run import one_run_bound, one_run_guesses
 from privacy_audit.estimate.raw_signals import N_DRAWS, raw_signal_posterior
-from privacy_audit.estimate.signal_views import View
+from privacy_audit.estimate.signals.engine_nuts import nuts_draws
+from privacy_audit.estimate.signals.signal_views import View
 
 DELTA = 1e-5
 VIEWS: tuple[View, ...] = ("V0", "V1", "V2", "V3")

@@ -29,11 +29,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from attacks.scores import MembershipScores
 from experiments.results_file import write_results
 from mechanisms.accounting.gaussian import gaussian_epsilon
-from privacy_audit.estimate.band import crossing_probability, local_level, threshold_counts
-from privacy_audit.estimate.hull import hull_corners
-from privacy_audit.estimate.likelihood_ratio import likelihood_ratio_p_value, windowed_p_value
+from privacy_audit.estimate.exact.likelihood_ratio import likelihood_ratio_p_value, windowed_p_value
 from privacy_audit.estimate.lower_bound import clopper_pearson_epsilon, rate_upper_limit
-from privacy_audit.estimate.split import split_counts
+from privacy_audit.estimate.strategies.band import crossing_probability, local_level, threshold_counts
+from privacy_audit.estimate.strategies.hull import hull_corners
+from privacy_audit.estimate.strategies.split import split_counts
 from privacy_audit.estimate.thresholds import audit_scores
 
 LEVEL = 0.95

@@ -14,9 +14,9 @@ from mechanisms.accounting.curve_family import CurveFamily
 from mechanisms.accounting.loss_curve import LEAST_DELTA
 from mechanisms.errors import UnsupportedClaimError
 from privacy_audit.estimate.bound import EpsilonBound
-from privacy_audit.estimate.curve_bounds import METHODS, curve_bound
-from privacy_audit.estimate.curve_test_record import CurveTest
-from privacy_audit.estimate.curve_tests import auc_kl, auc_normal, e_value
+from privacy_audit.estimate.curves.curve_bounds import METHODS, curve_bound
+from privacy_audit.estimate.curves.curve_test_record import CurveTest
+from privacy_audit.estimate.curves.curve_tests import auc_kl, auc_normal, e_value
 from privacy_audit.estimate.one_run import one_run_bound, one_run_guesses
 
 if TYPE_CHECKING:

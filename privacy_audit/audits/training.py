@@ -30,10 +30,10 @@ from privacy_audit.audits.curve_evidence import CurveEvidence, curve_evidence
 from privacy_audit.audits.power import one_run_power
 from privacy_audit.estimate.bound import EpsilonBound
 from privacy_audit.estimate.conformance import check_conformance
-from privacy_audit.estimate.conformance_report import ConformanceReport, ConformanceTest
 from privacy_audit.estimate.one_run import one_run_bound, one_run_guesses
 from privacy_audit.estimate.posterior import EpsilonPosterior
 from privacy_audit.estimate.raw_signals import raw_signal_posterior
+from privacy_audit.estimate.signals.conformance_report import ConformanceReport, ConformanceTest
 from privacy_audit.estimate.thresholds import audit_scores, split_counts
 from privacy_audit.report.record import AuditReport
 

@@ -19,10 +19,10 @@ from attacks.canaries.result import CanaryResult
 from mechanisms.accounting.dp_sgd import dp_sgd_epsilon
 from mechanisms.randomness import RngLike, as_generator
 from mechanisms.validation import probability_level
-from privacy_audit.estimate import noise_tests, sampling_tests
-from privacy_audit.estimate.canary_mixture import CanaryMixture
-from privacy_audit.estimate.conformance_report import ConformanceReport, ConformanceTest
-from privacy_audit.estimate.noise_tests import NEEDS_STEPS, NOISE_TESTS, Outcome, Signals
+from privacy_audit.estimate.signals import noise_tests, sampling_tests
+from privacy_audit.estimate.signals.canary_mixture import CanaryMixture
+from privacy_audit.estimate.signals.conformance_report import ConformanceReport, ConformanceTest
+from privacy_audit.estimate.signals.noise_tests import NEEDS_STEPS, NOISE_TESTS, Outcome, Signals
 
 READOUT_TOLERANCE = 1e-3  # float32 weights give back the noisy gradient to about 3e-6
 SAME = 1e-9

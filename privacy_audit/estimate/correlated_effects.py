@@ -19,14 +19,14 @@ from mechanisms.guarantee import Neighboring
 from mechanisms.json_ready import JsonValue, json_ready, number_from_json
 from mechanisms.randomness import RngLike, as_generator
 from mechanisms.validation import one_of, valid_delta
-from privacy_audit.estimate.beta_law import FloatArray
-from privacy_audit.estimate.correlated_likelihood import CorrelatedLikelihood, from_normal, marginal_rates, to_normal_rate
-from privacy_audit.estimate.count_arrays import CountArrays
-from privacy_audit.estimate.drawn_law import DrawnLaw
-from privacy_audit.estimate.importance import effective_draws, weighted_points
-from privacy_audit.estimate.law_view import LawView
-from privacy_audit.estimate.model_counts import ModelCounts
-from privacy_audit.estimate.nuts import ChainCheck, sample_correlated
+from privacy_audit.estimate.model_effects.correlated_likelihood import CorrelatedLikelihood, from_normal, marginal_rates, to_normal_rate
+from privacy_audit.estimate.model_effects.drawn_law import DrawnLaw
+from privacy_audit.estimate.model_effects.importance import effective_draws, weighted_points
+from privacy_audit.estimate.model_effects.law_view import LawView
+from privacy_audit.estimate.model_effects.model_counts import ModelCounts
+from privacy_audit.estimate.model_effects.nuts import ChainCheck, sample_correlated
+from privacy_audit.estimate.rates.beta_law import FloatArray
+from privacy_audit.estimate.rates.count_arrays import CountArrays
 from privacy_audit.estimate.region import implied_epsilon
 
 SCHEMA_VERSION = 1

@@ -28,9 +28,9 @@ from mechanisms.json_ready import JsonValue, json_ready, number_from_json
 from mechanisms.randomness import RngLike, as_generator
 from mechanisms.validation import in_range, one_of, probability_level, valid_delta, whole_number
 from privacy_audit.estimate.bound import EpsilonBound
-from privacy_audit.estimate.gaussian_nodes import order_statistics_mu
-from privacy_audit.estimate.hockey_stick import normal_pair_epsilon
 from privacy_audit.estimate.lower_bound import FIXED_GUESS, INDEPENDENT_TRIALS, rate_upper_limit
+from privacy_audit.estimate.normal.gaussian_nodes import order_statistics_mu
+from privacy_audit.estimate.normal.hockey_stick import normal_pair_epsilon
 from privacy_audit.estimate.thresholds import FIXED_ATTACK, INDEPENDENT_SCORES, TIES_AGAINST
 
 FloatArray = NDArray[np.float64]

@@ -19,14 +19,14 @@ from mechanisms.guarantee import Neighboring
 from mechanisms.json_ready import JsonValue, json_ready, number_from_json
 from mechanisms.randomness import RngLike, as_generator
 from mechanisms.validation import in_range, one_of, probability_level, valid_delta
-from privacy_audit.estimate.beta_binomial_grid import beta_binomial_grid
-from privacy_audit.estimate.count_arrays import CountArrays
-from privacy_audit.estimate.drawn_law import DrawnLaw
-from privacy_audit.estimate.epsilon_law import EpsilonLaw, IndependentLaw, QuadratureLaw
-from privacy_audit.estimate.law_view import LawView
-from privacy_audit.estimate.model_counts import ModelCounts
-from privacy_audit.estimate.nuts import LARGEST_TRIALS, ChainCheck, sample_beta_binomial
+from privacy_audit.estimate.model_effects.beta_binomial_grid import beta_binomial_grid
+from privacy_audit.estimate.model_effects.drawn_law import DrawnLaw
+from privacy_audit.estimate.model_effects.epsilon_law import EpsilonLaw, IndependentLaw, QuadratureLaw
+from privacy_audit.estimate.model_effects.law_view import LawView
+from privacy_audit.estimate.model_effects.model_counts import ModelCounts
+from privacy_audit.estimate.model_effects.nuts import LARGEST_TRIALS, ChainCheck, sample_beta_binomial
 from privacy_audit.estimate.posterior import EpsilonPosterior
+from privacy_audit.estimate.rates.count_arrays import CountArrays
 from privacy_audit.estimate.region import implied_epsilon
 
 SCHEMA_VERSION = 1

@@ -16,7 +16,7 @@ from attacks.scores import AttackCounts
 from mechanisms.guarantee import Neighboring
 from mechanisms.validation import one_of, probability_level, valid_delta
 from privacy_audit.estimate.bound import EpsilonBound
-from privacy_audit.estimate.likelihood_ratio import likelihood_ratio_epsilon
+from privacy_audit.estimate.exact.likelihood_ratio import likelihood_ratio_epsilon
 from privacy_audit.estimate.region import implied_epsilon
 
 FloatArray = NDArray[np.float64]

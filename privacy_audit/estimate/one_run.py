@@ -22,9 +22,9 @@ from mechanisms.accounting.loss_curve import LEAST_DELTA
 from mechanisms.guarantee import Neighboring
 from mechanisms.randomness import RngLike, as_generator
 from mechanisms.validation import in_range, one_of, probability_level, valid_delta, whole_number
-from privacy_audit.estimate.blow_up import InverseBlowUp, curve_inverse_blow_up, gaussian_inverse_blow_up
 from privacy_audit.estimate.bound import EpsilonBound
-from privacy_audit.estimate.curve_test_record import FAMILY
+from privacy_audit.estimate.curves.blow_up import InverseBlowUp, curve_inverse_blow_up, gaussian_inverse_blow_up
+from privacy_audit.estimate.curves.curve_test_record import FAMILY
 from privacy_audit.estimate.scan import first_not_rejected
 
 FloatArray = NDArray[np.float64]

@@ -19,12 +19,12 @@ from mechanisms.guarantee import Neighboring
 from mechanisms.json_ready import JsonValue, json_ready, number_from_json
 from mechanisms.randomness import RngLike, as_generator
 from mechanisms.validation import in_range, one_of, probability_level, valid_delta, whole_number
-from privacy_audit.estimate import posterior_views as views
-from privacy_audit.estimate import summaries
-from privacy_audit.estimate.beta_law import BetaLaw, FloatArray
-from privacy_audit.estimate.count_arrays import CountArrays
-from privacy_audit.estimate.pushforward import exceedance
-from privacy_audit.estimate.quantile import quantiles
+from privacy_audit.estimate.rates import posterior_views as views
+from privacy_audit.estimate.rates import summaries
+from privacy_audit.estimate.rates.beta_law import BetaLaw, FloatArray
+from privacy_audit.estimate.rates.count_arrays import CountArrays
+from privacy_audit.estimate.rates.pushforward import exceedance
+from privacy_audit.estimate.rates.quantile import quantiles
 from privacy_audit.estimate.region import implied_epsilon
 
 if TYPE_CHECKING:

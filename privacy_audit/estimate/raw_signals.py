@@ -16,10 +16,10 @@ from mechanisms.accounting.loss_curve import LEAST_DELTA
 from mechanisms.errors import InsufficientEvidenceError
 from mechanisms.randomness import RngLike, as_generator
 from mechanisms.validation import in_range, one_of, positive, whole_number
-from privacy_audit.estimate.conformance_report import ConformanceReport
-from privacy_audit.estimate.engine_draws import engine_draws, sharpest_view
-from privacy_audit.estimate.raw_signal_record import RawSignalPosterior
-from privacy_audit.estimate.signal_views import VIEWS, View
+from privacy_audit.estimate.signals.conformance_report import ConformanceReport
+from privacy_audit.estimate.signals.engine_draws import engine_draws, sharpest_view
+from privacy_audit.estimate.signals.raw_signal_record import RawSignalPosterior
+from privacy_audit.estimate.signals.signal_views import VIEWS, View
 
 if TYPE_CHECKING:
     from attacks.canaries.result import CanaryResult

@@ -21,8 +21,8 @@ from attacks.scores import as_membership
 from mechanisms.guarantee import Neighboring
 from mechanisms.json_ready import JsonValue, json_ready
 from mechanisms.validation import non_negative, probability_level, same_length, valid_delta, whole_number
-from privacy_audit.estimate.betting import FloatArray, LogBets, log_wealth
 from privacy_audit.estimate.bound import EpsilonBound
+from privacy_audit.estimate.streams.betting import FloatArray, LogBets, log_wealth
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -234,7 +234,7 @@ class SequentialAuditor:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the e-value against the claim over the trials, and the line at which it is rejected."""
-        from privacy_audit.estimate.sequential_plot import draw_monitor
+        from privacy_audit.estimate.streams.sequential_plot import draw_monitor
 
         return draw_monitor(self, ax)
 

@@ -16,15 +16,15 @@ from attacks.scores import AttackCounts, MembershipScores
 from mechanisms.guarantee import Neighboring
 from mechanisms.randomness import RngLike
 from mechanisms.validation import in_range, one_of, probability_level, valid_delta, whole_number
-from privacy_audit.estimate.band import band_epsilon
 from privacy_audit.estimate.bound import EpsilonBound
-from privacy_audit.estimate.epsilon_curve import EpsilonCurve, valid_deltas
-from privacy_audit.estimate.hull import NO_PROOF, hull_epsilon
+from privacy_audit.estimate.curves.epsilon_curve import EpsilonCurve, valid_deltas
 from privacy_audit.estimate.lower_bound import epsilon_lower_bound
-from privacy_audit.estimate.multi_split import SPLITS, multi_split_epsilon
-from privacy_audit.estimate.order_statistics import declared_counts as declared_counts
-from privacy_audit.estimate.order_statistics import order_statistics_epsilon
-from privacy_audit.estimate.split import split_counts as split_counts
+from privacy_audit.estimate.strategies.band import band_epsilon
+from privacy_audit.estimate.strategies.hull import NO_PROOF, hull_epsilon
+from privacy_audit.estimate.strategies.multi_split import SPLITS, multi_split_epsilon
+from privacy_audit.estimate.strategies.order_statistics import declared_counts as declared_counts
+from privacy_audit.estimate.strategies.order_statistics import order_statistics_epsilon
+from privacy_audit.estimate.strategies.split import split_counts as split_counts
 
 STRATEGIES = ("order_statistics", "split", "band", "multi_split", "hull")
 MOST_SCORES = 20_000_000  # times the number of splits, where there are many

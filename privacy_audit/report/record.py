@@ -18,8 +18,8 @@ from attacks.scores import MembershipScores
 from mechanisms.guarantee import PrivacyGuarantee, require_same_neighboring
 from mechanisms.json_ready import JsonValue, json_ready
 from privacy_audit.estimate.bound import EpsilonBound
-from privacy_audit.estimate.conformance_report import ConformanceReport
-from privacy_audit.estimate.curve_test_record import CurveTest
+from privacy_audit.estimate.curves.curve_test_record import CurveTest
+from privacy_audit.estimate.signals.conformance_report import ConformanceReport
 from privacy_audit.report.statements import shown_engine_posterior, shown_posterior
 from privacy_audit.report.verdict import Verdict, decide, headline
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from privacy_audit.estimate.posterior import EpsilonPosterior
-    from privacy_audit.estimate.raw_signal_record import RawSignalPosterior
+    from privacy_audit.estimate.signals.raw_signal_record import RawSignalPosterior
 
 SCHEMA_VERSION = 1
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from privacy_audit.estimate.bound import EpsilonBound
-from privacy_audit.estimate.signal_views import VIEWS
+from privacy_audit.estimate.signals.signal_views import VIEWS
 from privacy_audit.report.plain_text import interval, number
 from privacy_audit.report.words import ENGINE_MEANING, KIND_MEANING, withheld_reason
 
 if TYPE_CHECKING:
     from privacy_audit.estimate.posterior import EpsilonPosterior
-    from privacy_audit.estimate.raw_signal_record import RawSignalPosterior
+    from privacy_audit.estimate.signals.raw_signal_record import RawSignalPosterior
     from privacy_audit.report.record import AuditReport
 
 Role = Literal["claim", "bound", "other bound", "posterior", "engine posterior", "conformance"]

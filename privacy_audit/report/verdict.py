@@ -21,8 +21,8 @@ from typing import Literal
 
 from mechanisms.guarantee import PrivacyGuarantee, require_same_neighboring
 from privacy_audit.estimate.bound import EpsilonBound
-from privacy_audit.estimate.conformance_report import ConformanceReport
-from privacy_audit.estimate.curve_test_record import CurveTest
+from privacy_audit.estimate.curves.curve_test_record import CurveTest
+from privacy_audit.estimate.signals.conformance_report import ConformanceReport
 from privacy_audit.report.plain_text import listed, told_apart
 
 Verdict = Literal["violation", "suspicious", "consistent", "tight", "inconclusive"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mechanisms.guarantee import Neighboring, PrivacyGuarantee
-from privacy_audit.estimate.conformance_report import ConformanceReport, ConformanceTest
+from privacy_audit.estimate.signals.conformance_report import ConformanceReport, ConformanceTest
 from privacy_audit.report.plain_text import listed, number
 from privacy_audit.report.verdict import Verdict
 

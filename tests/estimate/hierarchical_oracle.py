@@ -8,7 +8,7 @@ import mpmath as mp
 import numpy as np
 from scipy import special, stats
 
-from privacy_audit.estimate.model_counts import ModelCounts
+from privacy_audit.estimate.model_effects.model_counts import ModelCounts
 from privacy_audit.estimate.region import implied_epsilon
 
 

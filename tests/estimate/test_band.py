@@ -10,7 +10,14 @@ from scipy import special
 
 from attacks.scores import MembershipScores
 from mechanisms.accounting.gaussian import gaussian_epsilon
-from privacy_audit.estimate.band import MOST_EXACT_SCORES, band_epsilon, band_limits, crossing_probability, local_level, threshold_counts
+from privacy_audit.estimate.strategies.band import (
+    MOST_EXACT_SCORES,
+    band_epsilon,
+    band_limits,
+    crossing_probability,
+    local_level,
+    threshold_counts,
+)
 from privacy_audit.estimate.thresholds import audit_curve, audit_scores
 from tests.estimate.known_scores import coin_scores, gaussian_scores, laplace_scores, most_violations
 

@@ -13,10 +13,10 @@ from attacks.canaries.probe import CanaryProbe
 from attacks.canaries.result import CanaryResult, ClaimedRun
 from experiments.e_conformance import RATE, simulated_run
 from experiments.planted_engine import BUGS, FOUND_BY, Setting, setting_for, train
-from privacy_audit.estimate import noise_tests, sampling_tests
-from privacy_audit.estimate.canary_mixture import CanaryMixture, likelihood_ratio_p_value
 from privacy_audit.estimate.conformance import check_conformance, noise_differs, parameter_intervals
-from privacy_audit.estimate.conformance_report import conformance_from_dict
+from privacy_audit.estimate.signals import noise_tests, sampling_tests
+from privacy_audit.estimate.signals.canary_mixture import CanaryMixture, likelihood_ratio_p_value
+from privacy_audit.estimate.signals.conformance_report import conformance_from_dict
 
 SURE = 1 - 1e-6
 

@@ -13,10 +13,10 @@ from mechanisms.errors import ConvergenceWarning
 from mechanisms.guarantee import Neighboring
 from privacy_audit.estimate import correlated_effects
 from privacy_audit.estimate.correlated_effects import CorrelatedEpsilonPosterior
-from privacy_audit.estimate.correlated_likelihood import CorrelatedLikelihood, from_normal, marginal_rates, to_normal_rate
-from privacy_audit.estimate.importance import effective_draws, evenly_spread, weighted_points
-from privacy_audit.estimate.model_counts import ModelCounts
-from privacy_audit.estimate.nuts import ChainCheck
+from privacy_audit.estimate.model_effects.correlated_likelihood import CorrelatedLikelihood, from_normal, marginal_rates, to_normal_rate
+from privacy_audit.estimate.model_effects.importance import effective_draws, evenly_spread, weighted_points
+from privacy_audit.estimate.model_effects.model_counts import ModelCounts
+from privacy_audit.estimate.model_effects.nuts import ChainCheck
 from privacy_audit.estimate.posterior import EpsilonPosterior
 from privacy_audit.estimate.region import implied_epsilon
 

@@ -15,10 +15,10 @@ from scipy import special, stats
 from attacks.scores import MembershipScores
 from experiments.e_raw_signals import scores_of_law
 from mechanisms.accounting.curve_family import CurveFamily
-from privacy_audit.estimate import curve_tests as tests
-from privacy_audit.estimate.curve_bounds import METHODS, curve_bound
-from privacy_audit.estimate.curve_tests import auc_kl, auc_normal, e_value
-from privacy_audit.estimate.recalibration import fit_logistic, halves, log_twice_probability
+from privacy_audit.estimate.curves import curve_tests as tests
+from privacy_audit.estimate.curves.curve_bounds import METHODS, curve_bound
+from privacy_audit.estimate.curves.curve_tests import auc_kl, auc_normal, e_value
+from privacy_audit.estimate.curves.recalibration import fit_logistic, halves, log_twice_probability
 
 FAMILY = CurveFamily(1 / 15, 200)
 ALL = (auc_normal, auc_kl, e_value)

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from mechanisms.guarantee import Neighboring
-from privacy_audit.estimate.epsilon_curve import EpsilonCurve
+from privacy_audit.estimate.curves.epsilon_curve import EpsilonCurve
 from privacy_audit.estimate.thresholds import audit_curve, audit_scores
 from tests.estimate.known_scores import gaussian_scores
 

@@ -24,8 +24,8 @@ from privacy_audit.estimate.gaussian import (
     gaussian_score_estimate,
     mu_from_limits,
 )
-from privacy_audit.estimate.gaussian_nodes import mu_p_value, order_statistics_mu, probit_rule
-from privacy_audit.estimate.hockey_stick import normal_hockey_stick, normal_pair_epsilon
+from privacy_audit.estimate.normal.gaussian_nodes import mu_p_value, order_statistics_mu, probit_rule
+from privacy_audit.estimate.normal.hockey_stick import normal_hockey_stick, normal_pair_epsilon
 
 
 def normal_scores(rng: np.random.Generator, mu: float, n: int, *, spread: float = 1.0) -> MembershipScores:

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from mechanisms.errors import WeakEvidenceWarning
-from privacy_audit.estimate.beta_binomial_grid import beta_binomial_grid, log_rising
-from privacy_audit.estimate.beta_law import BetaLaw
-from privacy_audit.estimate.epsilon_law import QuadratureLaw
 from privacy_audit.estimate.hierarchical import HierarchicalEpsilonPosterior
-from privacy_audit.estimate.model_counts import ModelCounts
+from privacy_audit.estimate.model_effects.beta_binomial_grid import beta_binomial_grid, log_rising
+from privacy_audit.estimate.model_effects.epsilon_law import QuadratureLaw
+from privacy_audit.estimate.model_effects.model_counts import ModelCounts
+from privacy_audit.estimate.model_effects.tabulated_pushforward import tabulated_exceedance
 from privacy_audit.estimate.posterior import EpsilonPosterior
-from privacy_audit.estimate.pushforward import exceedance
+from privacy_audit.estimate.rates.beta_law import BetaLaw
+from privacy_audit.estimate.rates.pushforward import exceedance
 from privacy_audit.estimate.region import implied_epsilon
-from privacy_audit.estimate.tabulated_pushforward import tabulated_exceedance
 from tests.estimate.hierarchical_oracle import mp_log_rising, plain_sf, plain_side, simulate
 
 SMALL = ModelCounts(tp=[4, 9, 6, 8], fp=[0, 3, 1, 0], tn=[10, 7, 9, 10], fn=[6, 1, 4, 2])

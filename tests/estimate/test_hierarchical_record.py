@@ -14,10 +14,10 @@ from attacks.scores import AttackCounts
 from mechanisms.errors import ConvergenceWarning
 from mechanisms.guarantee import Neighboring
 from privacy_audit.estimate import hierarchical
-from privacy_audit.estimate.count_arrays import CountArrays
 from privacy_audit.estimate.hierarchical import HierarchicalEpsilonPosterior
-from privacy_audit.estimate.model_counts import ModelCounts
-from privacy_audit.estimate.nuts import ChainCheck, check_chains
+from privacy_audit.estimate.model_effects.model_counts import ModelCounts
+from privacy_audit.estimate.model_effects.nuts import ChainCheck, check_chains
+from privacy_audit.estimate.rates.count_arrays import CountArrays
 from tests.estimate.hierarchical_oracle import simulate
 from tests.estimate.test_hierarchical import SMALL, fit
 

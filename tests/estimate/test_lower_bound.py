@@ -10,7 +10,7 @@ from scipy import special, stats
 
 from attacks.scores import AttackCounts
 from mechanisms.guarantee import Neighboring
-from privacy_audit.estimate.likelihood_ratio import likelihood_ratio_p_value
+from privacy_audit.estimate.exact.likelihood_ratio import likelihood_ratio_p_value
 from privacy_audit.estimate.lower_bound import MOST_EXACT_TRIALS, clopper_pearson_epsilon, epsilon_lower_bound
 from privacy_audit.estimate.posterior import EpsilonPosterior
 from privacy_audit.estimate.region import implied_epsilon

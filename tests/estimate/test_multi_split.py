@@ -8,9 +8,9 @@ import pytest
 from attacks.scores import MembershipScores
 from mechanisms.errors import InsufficientEvidenceError
 from privacy_audit.estimate.lower_bound import clopper_pearson_epsilon
-from privacy_audit.estimate.multi_split import multi_split_epsilon
 from privacy_audit.estimate.region import implied_epsilon
-from privacy_audit.estimate.split import split_counts
+from privacy_audit.estimate.strategies.multi_split import multi_split_epsilon
+from privacy_audit.estimate.strategies.split import split_counts
 from privacy_audit.estimate.thresholds import audit_scores
 from tests.estimate.known_scores import coin_scores, laplace_scores, most_violations
 

@@ -14,7 +14,7 @@ from mechanisms.accounting.curve_family import CurveFamily
 from mechanisms.accounting.gaussian import gaussian_epsilon
 from mechanisms.accounting.loss_curve import loss_curve
 from mechanisms.guarantee import Neighboring
-from privacy_audit.estimate.blow_up import curve_inverse_blow_up, gaussian_inverse_blow_up
+from privacy_audit.estimate.curves.blow_up import curve_inverse_blow_up, gaussian_inverse_blow_up
 from privacy_audit.estimate.one_run import curve_is_rejected, gaussian_mu_bound, one_run_bound, one_run_guesses
 from privacy_audit.estimate.scan import first_not_rejected
 

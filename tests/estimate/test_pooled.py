@@ -10,8 +10,8 @@ import pytest
 from attacks.scores import AttackCounts, MembershipScores
 from mechanisms.errors import WeakEvidenceWarning
 from privacy_audit.estimate.hierarchical import HierarchicalEpsilonPosterior
-from privacy_audit.estimate.model_counts import ModelCounts
-from privacy_audit.estimate.pooled import counts_per_model, intra_model_correlation, pooled_counts, pooled_model_counts
+from privacy_audit.estimate.model_effects.model_counts import ModelCounts
+from privacy_audit.estimate.model_effects.pooled import counts_per_model, intra_model_correlation, pooled_counts, pooled_model_counts
 from tests.estimate.hierarchical_oracle import pairwise_correlation, simulate
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from attacks.scores import AttackCounts
-from privacy_audit.estimate.beta_law import BetaLaw, stirling_remainder
 from privacy_audit.estimate.posterior import EpsilonPosterior
-from privacy_audit.estimate.pushforward import exceedance
+from privacy_audit.estimate.rates.beta_law import BetaLaw, stirling_remainder
+from privacy_audit.estimate.rates.pushforward import exceedance
 from privacy_audit.estimate.region import implied_epsilon
 from tests.estimate.posterior_oracle import mp_cdf, plain_sf
 

@@ -11,8 +11,8 @@ import pytest
 
 from attacks.scores import AttackCounts
 from mechanisms.guarantee import Neighboring
-from privacy_audit.estimate.count_arrays import CountArrays
 from privacy_audit.estimate.posterior import EpsilonPosterior
+from privacy_audit.estimate.rates.count_arrays import CountArrays
 from tests.estimate.test_posterior import posterior
 
 

@@ -20,15 +20,15 @@ from mechanisms.accounting.epsilon_draws import epsilon_draws
 from mechanisms.accounting.gaussian import gaussian_epsilon
 from mechanisms.accounting.loss_curve import loss_curve
 from mechanisms.errors import InsufficientEvidenceError
-from privacy_audit.estimate import weighted_law
 from privacy_audit.estimate.conformance import check_conformance
-from privacy_audit.estimate.engine_draws import engine_draws, negative_log_posterior
-from privacy_audit.estimate.engine_nuts import nuts_draws
-from privacy_audit.estimate.final_weights import FinalWeights
-from privacy_audit.estimate.raw_signal_record import RawSignalPosterior
 from privacy_audit.estimate.raw_signals import raw_signal_posterior
-from privacy_audit.estimate.signal_views import VIEWS
-from privacy_audit.estimate.student_proposal import student_draws
+from privacy_audit.estimate.signals import weighted_law
+from privacy_audit.estimate.signals.engine_draws import engine_draws, negative_log_posterior
+from privacy_audit.estimate.signals.engine_nuts import nuts_draws
+from privacy_audit.estimate.signals.final_weights import FinalWeights
+from privacy_audit.estimate.signals.raw_signal_record import RawSignalPosterior
+from privacy_audit.estimate.signals.signal_views import VIEWS
+from privacy_audit.estimate.signals.student_proposal import student_draws
 
 DELTA = 1e-5
 TRUTH = 6.4546

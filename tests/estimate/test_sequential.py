@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mechanisms.guarantee import Neighboring
-from privacy_audit.estimate.betting import FACTORS, LogBets, log_wealth
 from privacy_audit.estimate.sequential import SequentialAuditor
-from privacy_audit.estimate.stop_rule import run_until_rejected
+from privacy_audit.estimate.streams.betting import FACTORS, LogBets, log_wealth
+from privacy_audit.estimate.streams.stop_rule import run_until_rejected
 
 NEEDED = math.log(20)
 

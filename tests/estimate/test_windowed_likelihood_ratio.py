@@ -7,9 +7,14 @@ import pytest
 from scipy import special, stats
 
 from attacks.scores import AttackCounts
-from privacy_audit.estimate.likelihood_ratio import likelihood_ratio_epsilon, likelihood_ratio_p_value, lower_boundary, windowed_p_value
+from privacy_audit.estimate.exact.likelihood_ratio import (
+    likelihood_ratio_epsilon,
+    likelihood_ratio_p_value,
+    lower_boundary,
+    windowed_p_value,
+)
+from privacy_audit.estimate.exact.windowed_likelihood_ratio import far_away, probability, staircase
 from privacy_audit.estimate.lower_bound import MOST_EXACT_TRIALS, epsilon_lower_bound
-from privacy_audit.estimate.windowed_likelihood_ratio import far_away, probability, staircase
 from tests.estimate.known_scores import most_violations
 
 

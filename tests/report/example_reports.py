@@ -10,8 +10,8 @@ from attacks.canaries.finding import Finding
 from attacks.scores import AttackCounts, MembershipScores
 from mechanisms.guarantee import Neighboring, PrivacyGuarantee
 from privacy_audit.estimate.bound import EpsilonBound
-from privacy_audit.estimate.conformance_report import ConformanceReport, ConformanceTest
 from privacy_audit.estimate.posterior import EpsilonPosterior
+from privacy_audit.estimate.signals.conformance_report import ConformanceReport, ConformanceTest
 from privacy_audit.report.record import AuditReport
 
 DELTA = 1e-5

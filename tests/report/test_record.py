@@ -10,8 +10,8 @@ import pytest
 from attacks.scores import AttackCounts
 from mechanisms.guarantee import Neighboring, PrivacyGuarantee
 from privacy_audit.estimate.bound import EpsilonBound
-from privacy_audit.estimate.conformance_report import conformance_from_dict
 from privacy_audit.estimate.posterior import EpsilonPosterior
+from privacy_audit.estimate.signals.conformance_report import conformance_from_dict
 from privacy_audit.report import html
 from privacy_audit.report.record import AuditReport
 from tests.report.example_reports import COUNTS, DELTA, bare, bound, by_verdict, claim, conformance, edges, report

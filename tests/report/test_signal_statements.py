@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from mechanisms.guarantee import Neighboring
-from privacy_audit.estimate.curve_test_record import CurveTest
-from privacy_audit.estimate.raw_signal_record import RawSignalPosterior
+from privacy_audit.estimate.curves.curve_test_record import CurveTest
+from privacy_audit.estimate.signals.raw_signal_record import RawSignalPosterior
 from privacy_audit.report.html import render
 from privacy_audit.report.statements import statements
 from privacy_audit.report.verdict import curve_is_refuted, decide, headline

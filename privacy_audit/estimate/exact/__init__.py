@@ -1,0 +1,1 @@
+"""Exact p-values of an epsilon from one pair of counts, by enumeration."""

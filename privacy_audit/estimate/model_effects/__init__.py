@@ -1,0 +1,1 @@
+"""Several guesses about one model: correlated error rates, by grids, weighted points or a sampler."""

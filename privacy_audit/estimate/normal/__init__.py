@@ -1,0 +1,1 @@
+"""Parts of the Gaussian family: nodes for mu, the hockey stick of two normal laws."""

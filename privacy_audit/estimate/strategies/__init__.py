@@ -1,0 +1,1 @@
+"""What choosing a threshold costs: one strategy a file."""
