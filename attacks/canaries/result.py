@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attacks.canaries.engine import EngineFacts
-from attacks.canaries.likelihood import log_likelihood_ratio
+from attacks.canaries.likelihood import fitted_noise_multiplier, log_likelihood_ratio
 from attacks.scores import MembershipScores
 from mechanisms.validation import positive, valid_sample_rate, whole_number
 
@@ -120,6 +120,13 @@ class CanaryResult:
         """Scores of two attackers: "all_steps" sees every noisy gradient (exact LLR), "final_weights" only the last weights."""
         llr = log_likelihood_ratio(self.signals, noise_multiplier=self.claimed.noise_multiplier, sample_rate=self.claimed.sample_rate)
         return {"all_steps": MembershipScores(llr, self.member), "final_weights": MembershipScores(self.displacement, self.member)}
+
+    @property
+    def fitted_scores(self) -> MembershipScores:
+        """Exact LLR of all steps at the noise that the signals show instead of the claimed one; fitted without the coins."""
+        rate = self.claimed.sample_rate
+        noise_multiplier = fitted_noise_multiplier(self.signals, sample_rate=rate)
+        return MembershipScores(log_likelihood_ratio(self.signals, noise_multiplier=noise_multiplier, sample_rate=rate), self.member)
 
 
 def _frozen(values: object, dtype: type[np.generic]) -> NDArray[np.generic]:

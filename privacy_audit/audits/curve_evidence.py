@@ -1,7 +1,9 @@
 """What a run's scores say about the accountant's whole privacy curve, and bounds within the family of such curves.
 
 The level is shared: the two tests with finite-sample levels, which can make a verdict "suspicious", get half of 1 - level each; the
-asymptotic one, which decides nothing, has the full level. Every bound stands at the report's level by itself, as all further bounds do.
+asymptotic one, which decides nothing, has the full level and looks at scores whose noise was fitted to the signals without the coins (at
+noise x 0.8 and 200 canaries this raises its power from 0.66 to 0.73). Every bound stands at the report's level by itself, as all
+further bounds do.
 """
 
 from __future__ import annotations
@@ -48,13 +50,14 @@ def curve_evidence(result: CanaryResult, scores: MembershipScores, *, n_side: in
         family.rungs()
     except UnsupportedClaimError:
         return CurveEvidence()
-    shared = (1 + level) / 2
-    tests = (auc_kl(scores, curve, level=shared), e_value(scores, curve, level=shared), auc_normal(scores, curve, level=level))
+    shared, fitted = (1 + level) / 2, result.fitted_scores
+    tests = (auc_kl(scores, curve, level=shared), e_value(scores, curve, level=shared), auc_normal(fitted, curve, level=level))
     if delta < LEAST_DELTA:
         return CurveEvidence(tests)
     guesses, correct = one_run_guesses(scores, n_in=n_side, n_out=n_side)
     f_dp = one_run_bound(
         n_canaries=len(scores), n_guesses=guesses, n_correct=correct, delta=delta, level=level, method="f_dp", curve=family
     )
-    areas = (curve_bound(scores, family, delta=delta, method=method, level=level) for method in METHODS)
+    seen = {"auc_normal": fitted}
+    areas = (curve_bound(seen.get(method, scores), family, delta=delta, method=method, level=level) for method in METHODS)
     return CurveEvidence(tests, (replace(f_dp, method="f_dp, claimed family"), *areas))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from attacks.canaries.likelihood import log_likelihood_ratio, simulate_signals
+from attacks.canaries.likelihood import fitted_noise_multiplier, log_likelihood_ratio, simulate_signals
 from attacks.scores import MembershipScores
 
 
@@ -43,6 +43,25 @@ def test_auc_of_full_batch_is_phi_of_mu_over_root_two(rng):  # mu = 1: 0.7602; f
     auc = MembershipScores(log_likelihood_ratio(signals, noise_multiplier=10.0, sample_rate=1.0), member).auc
     assert abs(auc - special.ndtr(1 / np.sqrt(2))) < 5 * 0.0024
     assert abs(auc - special.ndtr(1.1 / np.sqrt(2))) > 5 * 0.0024
+
+
+@pytest.mark.parametrize("rate", [1 / 15, 1.0])
+@pytest.mark.parametrize("sigma", [0.5, 1.0, 3.0])
+def test_fitted_noise_needs_no_coins(sigma, rate, rng):  # sd of the estimate 0.4 %, resolution 0.1 %: false alarm below 1e-6
+    member = rng.random(400) < 0.5
+    signals, _ = simulate_signals(member, noise_multiplier=sigma, sample_rate=rate, steps=100, rng=rng)
+    assert abs(fitted_noise_multiplier(signals, sample_rate=rate) / sigma - 1) < 0.025
+    assert abs(fitted_noise_multiplier(0.9 * signals, sample_rate=rate) / sigma - 1) > 0.025  # negative control
+
+
+def test_fitted_noise_of_an_engine_without_noise_stays_finite(rng):
+    member = rng.random(200) < 0.5
+    signals = ((rng.random((50, 200)) < 0.2) & member).astype(float)
+    sigma = fitted_noise_multiplier(signals, sample_rate=0.2)
+    assert 0 < sigma < 0.1
+    assert MembershipScores(log_likelihood_ratio(signals, noise_multiplier=sigma, sample_rate=0.2), member).auc > 0.99
+    with pytest.raises(ValueError, match="signals"):
+        fitted_noise_multiplier(np.zeros((3, 4)), sample_rate=0.2)
 
 
 def test_bad_settings_are_refused():
