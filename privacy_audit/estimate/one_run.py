@@ -35,6 +35,8 @@ GAUSSIAN_CURVE = "assuming the hypothesized Gaussian curve: the mechanism's trad
 _SCAN = 48
 _FAMILY_TOLERANCE = 1e-5  # in log noise multiplier, relative
 _TIE_SEED = 0
+_FIRST_WINDOW = 4096
+_ROUND_OFF = 1e-6  # of log-Gamma differences at 1e8 guesses
 
 
 def one_run_bound(
@@ -197,16 +199,27 @@ def _binomial_epsilon(m: int, r: int, v: int, delta: float, alpha: float) -> flo
 
 def _binomial_p_value(m: int, r: int, v: int, delta: float) -> Callable[[float], float]:
     """Return p(epsilon) = P[Bin >= v] + 2 m delta max_i P[v > Bin >= v - i] / i."""
-    below = np.arange(v - 1, -1, -1, dtype=np.float64)  # v-1, v-2, ..., 0
-    log_ways = special.gammaln(r + 1) - special.gammaln(below + 1) - special.gammaln(r - below + 1)
 
     def p_value(epsilon: float) -> float:
-        log_q, log_rest = float(special.log_expit(epsilon)), float(special.log_expit(-epsilon))
-        mass = np.exp(log_ways + below * log_q + (r - below) * log_rest)
-        worst = float(np.max(np.cumsum(mass) / (v - below)))
-        return min(1.0, float(special.betainc(v, r - v + 1, math.exp(log_q))) + 2 * m * delta * worst)
+        q = float(special.expit(epsilon))
+        at_least = float(special.betainc(v, r - v + 1, q))
+        return min(1.0, at_least + 2 * m * delta * _worst_share(r, v, epsilon, float(special.betaincc(v, r - v + 1, q))))
 
     return p_value
+
+
+def _worst_share(r: int, v: int, epsilon: float, below_v: float) -> float:
+    """Return max over i = 1..v of P[v > Bin >= v - i] / i; terms beyond i are at most P[v > Bin] / i, so the rest is seldom looked at."""
+    log_q, log_rest = float(special.log_expit(epsilon)), float(special.log_expit(-epsilon))
+    worst, mass_so_far, start, size = 0.0, 0.0, 0, _FIRST_WINDOW
+    while start < v and worst * (start + 1) < below_v * (1 + _ROUND_OFF):
+        i = np.arange(start + 1, min(start + size, v) + 1, dtype=np.float64)
+        k = v - i
+        log_ways = special.gammaln(r + 1) - special.gammaln(k + 1) - special.gammaln(r - k + 1)
+        mass = mass_so_far + np.cumsum(np.exp(log_ways + k * log_q + (r - k) * log_rest))
+        worst, mass_so_far = max(worst, float(np.max(mass / i))), float(mass[-1])
+        start, size = start + len(i), 2 * size
+    return worst
 
 
 def _valid_counts(n_canaries: int, n_guesses: int, n_correct: int) -> tuple[int, int, int]:

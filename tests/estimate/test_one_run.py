@@ -15,7 +15,7 @@ from mechanisms.accounting.gaussian import gaussian_epsilon
 from mechanisms.accounting.loss_curve import loss_curve
 from mechanisms.guarantee import Neighboring
 from privacy_audit.estimate.curves.blow_up import curve_inverse_blow_up, gaussian_inverse_blow_up
-from privacy_audit.estimate.one_run import curve_is_rejected, gaussian_mu_bound, one_run_bound, one_run_guesses
+from privacy_audit.estimate.one_run import _worst_share, curve_is_rejected, gaussian_mu_bound, one_run_bound, one_run_guesses
 from privacy_audit.estimate.scan import first_not_rejected
 
 # canaries, guesses, correct, delta, epsilon at level 0.95
@@ -258,3 +258,18 @@ class TestScan:
         assert first_not_rejected(lambda x: not 3.3 < x < 3.5 and x < 7, grid) == pytest.approx(3.3, abs=1e-8)
         assert first_not_rejected(lambda x: False, grid) == 0.0
         assert first_not_rejected(lambda x: True, grid) == 10.0
+
+
+class TestManyGuesses:
+    @pytest.mark.parametrize(("r", "v"), [(20_000, 11_000), (20_000, 19_900), (50_000, 25_010), (9_000, 9_000)])
+    @pytest.mark.parametrize("epsilon", [0.0, 0.1, 1.0, 5.0])
+    def test_windows_find_the_largest_share(self, r, v, epsilon):
+        k = np.arange(v - 1, -1, -1)
+        mass = np.cumsum(stats.binom.pmf(k, r, special.expit(epsilon)))
+        found = _worst_share(r, v, epsilon, float(stats.binom.cdf(v - 1, r, special.expit(epsilon))))
+        assert found == pytest.approx(float(np.max(mass / (v - k))), rel=1e-7, abs=1e-300)
+
+    def test_a_hundred_million_canaries(self):
+        bound = one_run_bound(n_canaries=10**8, n_guesses=10**7, n_correct=6 * 10**6, delta=1e-9)
+        limit = special.logit(special.betaincinv(6 * 10**6, 4 * 10**6 + 1, 0.05))
+        assert 0.99 * limit < bound.epsilon < limit
