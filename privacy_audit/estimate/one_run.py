@@ -36,6 +36,7 @@ _SCAN = 48
 _FAMILY_TOLERANCE = 1e-5  # in log noise multiplier, relative
 _TIE_SEED = 0
 _FIRST_WINDOW = 4096
+_FAR = 12.0  # standard deviations; the mass beyond is below 1e-28
 _ROUND_OFF = 1e-6  # of log-Gamma differences at 1e8 guesses
 
 
@@ -211,7 +212,10 @@ def _binomial_p_value(m: int, r: int, v: int, delta: float) -> Callable[[float],
 def _worst_share(r: int, v: int, epsilon: float, below_v: float) -> float:
     """Return max over i = 1..v of P[v > Bin >= v - i] / i; terms beyond i are at most P[v > Bin] / i, so the rest is seldom looked at."""
     log_q, log_rest = float(special.log_expit(epsilon)), float(special.log_expit(-epsilon))
-    worst, mass_so_far, start, size = 0.0, 0.0, 0, _FIRST_WINDOW
+    q = math.exp(log_q)
+    start, size = max(0, v - math.ceil(r * q + _FAR * math.sqrt(r * q * (1 - q)) + _FAR)), _FIRST_WINDOW
+    mass_so_far = float(special.betainc(v - start, r - v + start + 1, q)) if start else 0.0  # no term before is larger: i >= 1
+    worst = mass_so_far
     while start < v and worst * (start + 1) < below_v * (1 + _ROUND_OFF):
         i = np.arange(start + 1, min(start + size, v) + 1, dtype=np.float64)
         k = v - i
