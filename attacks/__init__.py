@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from attacks.canaries.result import CanaryResult as CanaryResult
     from attacks.scores import AttackCounts as AttackCounts
     from attacks.scores import MembershipScores as MembershipScores
+    from attacks.shadow.designs import half_split_design as half_split_design
+    from attacks.shadow.designs import poisson_design as poisson_design
+    from attacks.shadow.run import run_shadow as run_shadow
+    from attacks.shadow.store import ShadowStore as ShadowStore
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -23,5 +27,9 @@ __getattr__, __dir__ = lazy_names(
         "CanaryResult": "attacks.canaries.result",
         "Finding": "attacks.canaries.finding",
         "preflight": "attacks.canaries.preflight",
+        "ShadowStore": "attacks.shadow.store",
+        "half_split_design": "attacks.shadow.designs",
+        "poisson_design": "attacks.shadow.designs",
+        "run_shadow": "attacks.shadow.run",
     },
 )

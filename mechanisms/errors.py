@@ -17,6 +17,18 @@ class InsufficientEvidenceError(PrivacyAuditError):
     """The run left too little evidence for the statement that was asked for."""
 
 
+class StoreMismatch(PrivacyAuditError):  # noqa: N818
+    """A store holds the scores of another experiment; the message names the parts that differ."""
+
+
+class ShadowRunFailed(PrivacyAuditError):  # noqa: N818
+    """Not one group of shadow models could be trained, so there is nothing to attack with."""
+
+
+class MissingLibraryError(PrivacyAuditError):
+    """An optional library is needed and not installed; the message says how to install it."""
+
+
 class InsecureNoiseWarning(UserWarning):
     """Protective noise was drawn from a seeded source: the release is reproducible, not private."""
 
