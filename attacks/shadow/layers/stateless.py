@@ -1,0 +1,101 @@
+"""Layers without parameters and without chance: activations, pooling, reshaping. Models and records share one batch axis.
+
+ReLU and Tanh have their gradient written out; for the others torch differentiates this one layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from attacks.shadow.layers.stacked import StackedParameter
+
+
+class RecordWise:
+    """Any module that maps every record by itself, without parameters: runs it on (K B, ...)."""
+
+    def __init__(self, modules: Sequence[nn.Module], prefix: str) -> None:
+        del prefix
+        self._module = modules[0]
+        self._kept: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def parameters(self) -> tuple[StackedParameter, ...]:
+        """None."""
+        return ()
+
+    def forward(self, x: Tensor, *, keep: bool) -> Tensor:
+        """Run the module."""
+        differentiate = keep and x.is_floating_point()
+        flat = x.flatten(0, 1).detach().requires_grad_(differentiate)
+        with torch.set_grad_enabled(differentiate):
+            y = self._module(flat)
+        if keep:
+            self._kept = flat, y
+        return y.detach().unflatten(0, x.shape[:2])  # type: ignore[no-any-return]
+
+    def backward(self, gradient: Tensor, *, wanted: bool) -> Tensor | None:
+        """Return the gradient at the input if it is wanted."""
+        if not wanted:
+            return None
+        assert self._kept is not None
+        flat, y = self._kept
+        (result,) = torch.autograd.grad(y, flat, gradient.flatten(0, 1))
+        return result.unflatten(0, gradient.shape[:2])
+
+    def floats_per_record(self) -> int:
+        """Input, output and their gradients."""
+        assert self._kept is not None
+        return 2 * (self._kept[0][0].numel() + self._kept[1][0].numel())
+
+
+class _Elementwise:
+    """An activation whose gradient needs its output only."""
+
+    def __init__(self, modules: Sequence[nn.Module], prefix: str) -> None:
+        del modules, prefix
+        self._output: Tensor | None = None
+
+    @property
+    def parameters(self) -> tuple[StackedParameter, ...]:
+        """None."""
+        return ()
+
+    def floats_per_record(self) -> int:
+        """Output and gradient."""
+        assert self._output is not None
+        return 2 * self._output[0, 0].numel()
+
+
+class StackedReLU(_Elementwise):
+    """`nn.ReLU`."""
+
+    def forward(self, x: Tensor, *, keep: bool) -> Tensor:
+        """Return max(x, 0)."""
+        y = torch.relu(x)
+        if keep:
+            self._output = y
+        return y
+
+    def backward(self, gradient: Tensor, *, wanted: bool) -> Tensor | None:
+        """Return the gradient where the output is positive."""
+        assert self._output is not None
+        return torch.ops.aten.threshold_backward(gradient, self._output, 0) if wanted else None
+
+
+class StackedTanh(_Elementwise):
+    """`nn.Tanh`."""
+
+    def forward(self, x: Tensor, *, keep: bool) -> Tensor:
+        """Return tanh x."""
+        y = torch.tanh(x)
+        if keep:
+            self._output = y
+        return y
+
+    def backward(self, gradient: Tensor, *, wanted: bool) -> Tensor | None:
+        """Return the gradient times 1 - tanh^2 x."""
+        assert self._output is not None
+        return torch.ops.aten.tanh_backward(gradient, self._output) if wanted else None

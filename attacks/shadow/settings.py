@@ -1,0 +1,38 @@
+"""What all shadow models of an ensemble have in common: the update rule and its constants."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from attacks.shadow.losses import LOSSES, Loss
+
+CLIP_STABILIZER = 1e-6  # Opacus's own: factor min(1, C / (norm + 1e-6))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSettings:
+    """Constants of (DP-)SGD, checked by `ShadowTrainer`; see there."""
+
+    lr: float
+    steps: int
+    sample_rate: float
+    noise_multiplier: float
+    max_grad_norm: float
+    momentum: float
+    loss: str
+
+    @property
+    def loss_function(self) -> Loss:
+        """The loss by its name."""
+        return LOSSES[self.loss]
+
+    @property
+    def clips(self) -> bool:
+        """Whether gradients are clipped at all."""
+        return math.isfinite(self.max_grad_norm)
+
+    @property
+    def noise_std(self) -> float:
+        """Standard deviation of the noise on the sum of clipped gradients."""
+        return self.noise_multiplier * self.max_grad_norm if self.noise_multiplier else 0.0
