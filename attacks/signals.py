@@ -153,7 +153,7 @@ def logit_from_probabilities(probabilities: ArrayLike, labels: ArrayLike) -> Cli
     n_bad = int(np.sum(~((p >= 0) & (p <= 1))))
     if n_bad:
         raise ValueError(f"probabilities must be in [0, 1], got {n_bad} of {p.size} outside; are these logits?")
-    if p.ndim and p.shape[-1:] != truth.shape or _has_class_axis(p, truth):
+    if (p.ndim and p.shape[-1:] != truth.shape) or _has_class_axis(p, truth):
         if np.any(np.abs(p.sum(axis=-1) - 1) > 1e-3):
             raise ValueError("probabilities must sum to 1 over the classes; are some classes missing?")
         right, others = _split_classes(p, truth)
@@ -190,7 +190,7 @@ def _outputs(name: str, values: ArrayLike, labels: ArrayLike) -> tuple[Floats, N
     n_classes = shape[-1] if len(shape) >= 2 and shape[-2] == n else 2
     if shape[-1:] != (n,) and (len(shape) < 2 or shape[-2] != n or n_classes < 2):
         raise ValueError(f"{name} must have shape (..., {n}, C) with C >= 2, or (..., {n}), for {n} labels, got {shape}")
-    if n and not (0 <= int(truth.min()) and int(truth.max()) < max(n_classes, 2)):
+    if n and not (int(truth.min()) >= 0 and int(truth.max()) < max(n_classes, 2)):
         raise ValueError(f"labels must be in 0..{n_classes - 1} for {name} of shape {shape}")
     return output, truth
 
