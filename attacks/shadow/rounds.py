@@ -31,6 +31,7 @@ class Ledger:
     progress: Progress | None
     seconds: dict[int, float] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
+    lost: set[int] = field(default_factory=set)
     place: str = ""
     started: float = field(default_factory=time.perf_counter)
 
@@ -42,6 +43,8 @@ class Ledger:
             self.n_reused += 1
         else:
             self.failed[outcome.group] = outcome.error
+            if not outcome.place:  # no worker raised it: the executor lost the group
+                self.lost.add(outcome.group)
             self.place = self.place or outcome.place
         self.tell(n_workers)
 

@@ -34,6 +34,7 @@ class ShadowRun:
     member : (K, N) bool: which records trained each model.
     signals : (K, N, Q) float32.
     failed : (group, type of the exception) of each group that is missing, in order.
+    lost : those of the failed groups that the executor lost: no worker said what went wrong.
     n_trained, n_reused : groups trained now, groups taken from the store.
     seconds : (group, seconds of training) of each group trained now, in order.
     """
@@ -42,6 +43,7 @@ class ShadowRun:
     member: NDArray[np.bool_]
     signals: NDArray[np.float32]
     failed: tuple[tuple[int, str], ...]
+    lost: tuple[int, ...]
     n_trained: int
     n_reused: int
     seconds: tuple[tuple[int, float], ...]
@@ -175,6 +177,7 @@ def _gather(stored: Mapping[int, ShadowGroup], ledger: Ledger, failed: Mapping[i
         member=np.concatenate([group.member for group in groups])[order],
         signals=np.concatenate([group.signals for group in groups])[order],
         failed=tuple(sorted(failed.items())),
+        lost=tuple(sorted(ledger.lost & failed.keys())),
         n_trained=len(stored) - ledger.n_reused,
         n_reused=ledger.n_reused,
         seconds=tuple(sorted(ledger.seconds.items())),

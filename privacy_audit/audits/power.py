@@ -36,22 +36,22 @@ def one_run_power(
     if np.isinf(claim.epsilon):
         return 1.0
     rng = as_generator(rng)
-    mu = float(gaussian_mu(claim.epsilon, claim.delta)) if claim.delta > 0 else 0.0
     seen = 0
     for _ in range(repeats):
         member = rng.random(n_canaries) < 0.5
         if member.all() or not member.any():
             continue
-        scores = _ideal_scores(member, claim, mu, rng)
+        scores = ideal_scores(member, claim, rng)
         n_guesses, n_correct = one_run_guesses(scores, n_in=n_in, n_out=n_out)
         bound = one_run_bound(n_canaries=n_canaries, n_guesses=n_guesses, n_correct=n_correct, delta=claim.delta, level=level)
         seen += bound.epsilon > 0
     return seen / repeats
 
 
-def _ideal_scores(member: NDArray[np.bool_], claim: PrivacyGuarantee, mu: float, rng: np.random.Generator) -> MembershipScores:
-    """Gaussian scores for delta > 0; randomized response, tight for delta = 0, otherwise."""
+def ideal_scores(member: NDArray[np.bool_], claim: PrivacyGuarantee, rng: np.random.Generator) -> MembershipScores:
+    """Draw scores of a mechanism for which the claim is tight: Gaussian for delta > 0; randomized response for delta = 0."""
     if claim.delta > 0:
+        mu = float(gaussian_mu(claim.epsilon, claim.delta))
         return MembershipScores(mu * member + rng.standard_normal(len(member)), member)
     truthful = rng.random(len(member)) < 1 / (1 + np.exp(-claim.epsilon))
     return MembershipScores(np.where(truthful, member, ~member) + 1e-6 * rng.random(len(member)), member)

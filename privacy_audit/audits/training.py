@@ -13,21 +13,20 @@ The user's own training code runs once, unchanged but for the probe. What decide
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from attacks.scores import MembershipScores
 from mechanisms.accounting.dp_sgd import dp_sgd_epsilon
 from mechanisms.accounting.loss_curve import LEAST_DELTA
-from mechanisms.guarantee import Neighboring, PrivacyGuarantee
+from mechanisms.guarantee import PrivacyGuarantee
 from mechanisms.json_ready import JsonValue
 from mechanisms.randomness import RngLike, as_generator, root_entropy
 from mechanisms.validation import probability_level, valid_delta
 from privacy_audit.audits.curve_evidence import CurveEvidence, curve_evidence
 from privacy_audit.audits.power import one_run_power
+from privacy_audit.audits.provenance import Progress, require_audited_neighbors, silent, versions
 from privacy_audit.estimate.bound import EpsilonBound
 from privacy_audit.estimate.conformance import check_conformance
 from privacy_audit.estimate.one_run import one_run_bound, one_run_guesses
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     from attacks.canaries.probe import CanaryProbe
     from attacks.canaries.result import CanaryResult
 
-Progress = Callable[[int, int, str], None]
 STAGES = 5
 LEAST_GUESSES = 20  # a side; fewer can't reach a useful level
 TOOLS = ("privacy-audit", "torch", "opacus", "dp-accounting", "numpy", "scipy")
@@ -83,8 +81,8 @@ def audit_training(
     from attacks.canaries.probe import CanaryProbe
 
     delta, level = valid_delta(delta), probability_level(level)
-    _check_claim(claim, delta)
-    tell = progress or _silent
+    require_audited_neighbors(claim, delta)
+    tell = progress or silent
     generator = as_generator(rng)
     coins, analysis = generator.spawn(2)
     probe = CanaryProbe(n_canaries, rng=coins)
@@ -109,8 +107,8 @@ def audit_result(
     Parameters, errors and guarantee are those of `audit_training`.
     """
     delta, level = valid_delta(delta), probability_level(level)
-    _check_claim(claim, delta)
-    tell = progress or _silent
+    require_audited_neighbors(claim, delta)
+    tell = progress or silent
     for_conformance, for_split, for_power, for_engine = as_generator(rng).spawn(4)
     tell(1, STAGES, "accounting")
     accounted = accounted_guarantee(result, delta=delta)
@@ -141,7 +139,7 @@ def audit_result(
         level=level,
         threat_model=_threat_model(result),
         settings=_settings(result, n_side=n_side),
-        versions=_versions(),
+        versions=versions(*TOOLS),
         seeds={"coins": result.entropy},
         title=title,
     )
@@ -161,24 +159,6 @@ def accounted_guarantee(result: CanaryResult, *, delta: float) -> PrivacyGuarant
     claimed = result.claimed
     steps = claimed.steps or result.steps
     return dp_sgd_epsilon(sample_rate=claimed.sample_rate, noise_multiplier=claimed.noise_multiplier, steps=steps, delta=delta)
-
-
-def _silent(done: int, total: int, label: str) -> None:
-    """Report progress to nobody."""
-
-
-def _check_claim(claim: PrivacyGuarantee | None, delta: float) -> None:
-    if claim is None:
-        return
-    if not isinstance(claim, PrivacyGuarantee):
-        raise TypeError(f"claim must be a PrivacyGuarantee (it carries the neighboring relation), got {type(claim).__name__}")
-    if claim.neighboring is not Neighboring.ADD_REMOVE:
-        raise ValueError(
-            f"canaries are added or left out, so the claim must be for add_remove neighbors, got {claim.neighboring.value}; "
-            "claims of different neighboring relations are not compared"
-        )
-    if claim.delta != delta:
-        raise ValueError(f"claim and audit must have the same delta, got {claim.delta:g} and {delta:g}")
 
 
 def _settle_claim(
@@ -254,13 +234,3 @@ def _settings(result: CanaryResult, *, n_side: int) -> dict[str, JsonValue]:
         else "floating-point torch noise, secure_mode off",
         "nist.releases composed": f"{claimed.steps} optimizer steps of one training run",
     }
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for tool in TOOLS:
-        try:
-            found[tool] = version(tool)
-        except PackageNotFoundError:
-            found[tool] = "not installed as a package"
-    return found

@@ -46,8 +46,24 @@ def split_counts(scores: MembershipScores, *, delta: float, rng: RngLike = None,
     """
     delta, fraction = valid_delta(delta), in_range(0, 1, fraction=fraction)
     chosen = _random_part(scores.member, round(fraction * len(scores)), as_generator(rng))
-    threshold = _best_threshold(scores.score[chosen], scores.member[chosen], delta)
+    threshold = best_threshold(scores.score[chosen], scores.member[chosen], delta)
     return AttackCounts.from_predictions(scores.member[~chosen], scores.score[~chosen] >= threshold), threshold
+
+
+def best_threshold(score: FloatArray, member: NDArray[np.bool_], delta: float) -> float:
+    """Return the threshold whose counts have the largest Clopper-Pearson bound; its own counts then feed no bound."""
+    order = np.argsort(score)
+    score, member = score[order], member[order]
+    first = np.flatnonzero(np.append(True, score[1:] != score[:-1]))
+    below = np.append(0, np.cumsum(member))
+    fn, n_in = below[first], int(below[-1])
+    tn, n_out = first - fn, len(score) - n_in
+    if len(first) > _MOST_CANDIDATES:
+        corner = hull_corners(tn, fn)
+        first, fn, tn = first[corner], fn[corner], tn[corner]
+    tp, fp = n_in - fn, n_out - tn
+    bound = clopper_pearson_epsilon(fp=fp, tn=tn, fn=fn, tp=tp, delta=delta, alpha=_SELECTION_ALPHA)
+    return float(score[first[np.lexsort((tp / n_in - fp / n_out, bound))[-1]]])
 
 
 def _random_part(member: NDArray[np.bool_], size: int, rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -62,18 +78,3 @@ def _random_part(member: NDArray[np.bool_], size: int, rng: np.random.Generator)
         f"both parts of a split need members and non-members: {int(member.sum())} and {int((~member).sum())} with {size} of "
         f"{len(member)} chosen; use strategy 'order_statistics' or a fixed threshold"
     )
-
-
-def _best_threshold(score: FloatArray, member: NDArray[np.bool_], delta: float) -> float:
-    order = np.argsort(score)
-    score, member = score[order], member[order]
-    first = np.flatnonzero(np.append(True, score[1:] != score[:-1]))
-    below = np.append(0, np.cumsum(member))
-    fn, n_in = below[first], int(below[-1])
-    tn, n_out = first - fn, len(score) - n_in
-    if len(first) > _MOST_CANDIDATES:
-        corner = hull_corners(tn, fn)
-        first, fn, tn = first[corner], fn[corner], tn[corner]
-    tp, fp = n_in - fn, n_out - tn
-    bound = clopper_pearson_epsilon(fp=fp, tn=tn, fn=fn, tp=tp, delta=delta, alpha=_SELECTION_ALPHA)
-    return float(score[first[np.lexsort((tp / n_in - fp / n_out, bound))[-1]]])
