@@ -11,8 +11,21 @@ if TYPE_CHECKING:
     from attacks.canaries.preflight import preflight as preflight
     from attacks.canaries.probe import CanaryProbe as CanaryProbe
     from attacks.canaries.result import CanaryResult as CanaryResult
+    from attacks.membership.attack_report import attack_report as attack_report
+    from attacks.membership.bayes_t import BayesT as BayesT
+    from attacks.membership.difficulty_calibrated import DifficultyCalibrated as DifficultyCalibrated
+    from attacks.membership.label_only import LabelOnlyAttack as LabelOnlyAttack
+    from attacks.membership.lira import LiRA as LiRA
+    from attacks.membership.loss import LossAttack as LossAttack
+    from attacks.membership.quantile import QuantileAttack as QuantileAttack
+    from attacks.membership.rmia import RMIA as RMIA
+    from attacks.membership.targets import leave_one_out_scores as leave_one_out_scores
+    from attacks.membership.vulnerability import vulnerability as vulnerability
     from attacks.scores import AttackCounts as AttackCounts
     from attacks.scores import MembershipScores as MembershipScores
+    from attacks.signals import logit_from_probabilities as logit_from_probabilities
+    from attacks.signals import logit_signal as logit_signal
+    from attacks.signals import loss_signal as loss_signal
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -23,5 +36,18 @@ __getattr__, __dir__ = lazy_names(
         "CanaryResult": "attacks.canaries.result",
         "Finding": "attacks.canaries.finding",
         "preflight": "attacks.canaries.preflight",
+        "LossAttack": "attacks.membership.loss",
+        "DifficultyCalibrated": "attacks.membership.difficulty_calibrated",
+        "LiRA": "attacks.membership.lira",
+        "RMIA": "attacks.membership.rmia",
+        "QuantileAttack": "attacks.membership.quantile",
+        "BayesT": "attacks.membership.bayes_t",
+        "LabelOnlyAttack": "attacks.membership.label_only",
+        "attack_report": "attacks.membership.attack_report",
+        "leave_one_out_scores": "attacks.membership.targets",
+        "vulnerability": "attacks.membership.vulnerability",
+        "logit_signal": "attacks.signals",
+        "loss_signal": "attacks.signals",
+        "logit_from_probabilities": "attacks.signals",
     },
 )

@@ -13,12 +13,25 @@ from mechanisms.lazy import lazy_names
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from attacks import RMIA as RMIA
     from attacks import AttackCounts as AttackCounts
+    from attacks import BayesT as BayesT
     from attacks import CanaryProbe as CanaryProbe
     from attacks import CanaryResult as CanaryResult
+    from attacks import DifficultyCalibrated as DifficultyCalibrated
     from attacks import Finding as Finding
+    from attacks import LabelOnlyAttack as LabelOnlyAttack
+    from attacks import LiRA as LiRA
+    from attacks import LossAttack as LossAttack
     from attacks import MembershipScores as MembershipScores
+    from attacks import QuantileAttack as QuantileAttack
+    from attacks import attack_report as attack_report
+    from attacks import leave_one_out_scores as leave_one_out_scores
+    from attacks import logit_from_probabilities as logit_from_probabilities
+    from attacks import logit_signal as logit_signal
+    from attacks import loss_signal as loss_signal
     from attacks import preflight as preflight
+    from attacks import vulnerability as vulnerability
     from mechanisms import Neighboring as Neighboring
     from mechanisms import PrivacyGuarantee as PrivacyGuarantee
     from mechanisms import dp_sgd_epsilon as dp_sgd_epsilon
@@ -43,7 +56,27 @@ if TYPE_CHECKING:
     from privacy_audit.estimate.thresholds import audit_scores as audit_scores
     from privacy_audit.report.record import AuditReport as AuditReport
 
-_ATTACKS = ("AttackCounts", "CanaryProbe", "CanaryResult", "Finding", "MembershipScores", "preflight")
+_ATTACKS = (
+    "AttackCounts",
+    "BayesT",
+    "CanaryProbe",
+    "CanaryResult",
+    "DifficultyCalibrated",
+    "Finding",
+    "LabelOnlyAttack",
+    "LiRA",
+    "LossAttack",
+    "MembershipScores",
+    "QuantileAttack",
+    "RMIA",
+    "attack_report",
+    "leave_one_out_scores",
+    "logit_from_probabilities",
+    "logit_signal",
+    "loss_signal",
+    "preflight",
+    "vulnerability",
+)
 _MECHANISMS = (
     "Neighboring",
     "PrivacyGuarantee",

@@ -68,6 +68,24 @@ def balanced_accuracy(scores: MembershipScores) -> float:
     return float(np.max(tpr + 1 - fpr) / 2)
 
 
+def balanced_accuracy_interval(scores: MembershipScores, level: float = 0.95) -> tuple[float, float]:
+    """Return an interval of the best (TPR + 1 - FPR) / 2 over all thresholds.
+
+    Guarantee
+    ---------
+    Finite sample, for independent members and non-members: both empirical distributions stay within d = sqrt(log(4 / (1 - level)) / (2 n))
+    of the true ones everywhere (Massart's constant, half of 1 - level each), so the choice of the threshold on the same scores is paid for.
+
+    References
+    ----------
+    Dvoretzky, Kiefer, Wolfowitz, 1956; Massart, Annals of Probability 1990.
+    """
+    level = probability_level(level)
+    half = sum(math.sqrt(math.log(4 / (1 - level)) / (2 * n)) for n in (scores.n_members, scores.n_non_members)) / 2
+    best = balanced_accuracy(scores)
+    return max(0.5, best - half), min(1.0, best + half)
+
+
 def auc_interval(scores: MembershipScores, level: float = 0.95) -> tuple[float, float]:
     """Return an asymptotic interval of the AUC.
 

@@ -1,0 +1,185 @@
+"""BayesT: Bayesian likelihood ratio with Student-t sides and a prior for each record; the strongest attack here at every budget.
+
+Per record and side the signal is normal with unknown mean and variance under a normal-inverse-gamma prior (mu0, kappa0, nu0, v0). After n
+references with mean xbar and sum of squares SS the prediction for the target's phi_0 is Student-t with
+    kappa_n = kappa0 + n, df = nu0 + n, location (kappa0 mu0 + n xbar) / kappa_n,
+    scale^2 = (kappa_n + 1) / kappa_n * (nu0 v0 + SS + kappa0 n (xbar - mu0)^2 / kappa_n) / df
+    online   s = log t_in(phi_0) - log t_out(phi_0)
+    offline  s = log(F_out / (1 - F_out)) at phi_0, F the t cdf: the order of log F, without its plateau near F = 1
+The prior center mu0 is the record's *other* side plus or minus the gap g, never a global mean. Two priors:
+    "level"   (default) g, v0 and the spread tau^2 of true gaps are learned from records of similar level (`level_prior.py`), and the other
+              side, known up to v / n and tau^2, fixes its own weight: kappa0 = v0 / (v0_other / n_other + tau^2)
+    "pooled"  one g and v0 for all records, kappa0 = 0.5
+Cost: O(K n q + n q log n).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import gammaln, stdtr
+
+from attacks.membership.attack import ReferenceAttack
+from attacks.membership.level_prior import LevelPrior, level_prior, level_variance
+from attacks.membership.references import Floats, ReferenceStatistics, SideStatistics
+from mechanisms.validation import one_of, positive
+
+POOLED_WEIGHT = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StudentT:
+    """Student-t of each record; arrays of one shape."""
+
+    freedom: Floats
+    location: Floats
+    scale: Floats
+
+    def log_density(self, x: Floats) -> Floats:
+        """Return log t(x) without the constant that depends on nothing."""
+        df, z = self.freedom, (x - self.location) / self.scale
+        start = gammaln((df + 1) / 2) - gammaln(df / 2) - np.log(df) / 2 - np.log(self.scale)
+        return np.asarray(start - (df + 1) / 2 * np.log1p(z**2 / df))
+
+    def log_odds_below(self, x: Floats) -> Floats:
+        """Return log(F / (1 - F)) at x; both tails are computed from their own end."""
+        z = (x - self.location) / self.scale
+        with np.errstate(divide="ignore"):  # a tail below 1e-308 gives an infinite score, which is legal
+            return np.asarray(np.log(stdtr(self.freedom, z)) - np.log(stdtr(self.freedom, -z)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NormalInverseGamma:
+    """Prior of each record: center mu0, weight kappa0 (references it is worth), expected variance v0; arrays of one shape."""
+
+    center: Floats
+    weight: Floats
+    variance: Floats
+
+    def predict(self, side: SideStatistics, prior_count: float) -> StudentT:
+        """Return the prediction after the references of one side."""
+        n = side.count[:, None].astype(np.float64)
+        mean = np.where(n > 0, side.mean, self.center)
+        total = self.weight + n
+        spread = side.sum_squares + self.weight * n * (mean - self.center) ** 2 / np.maximum(total, 1e-300)
+        freedom = np.broadcast_to(prior_count + n, mean.shape)
+        variance = (prior_count * self.variance + spread) / freedom
+        location = np.where(n > 0, (self.weight * self.center + n * mean) / np.maximum(total, 1e-300), self.center)
+        return StudentT(freedom, location, np.sqrt(variance * (1 + 1 / total)))
+
+
+class BayesT(ReferenceAttack):
+    """Bayesian likelihood-ratio attack with Student-t predictions.
+
+    Parameters
+    ----------
+    prior : "level" (default): learned from records of similar level; "pooled": one gap and variance for all records, weight 0.5.
+    online : use IN and OUT references (default), or OUT only. Offline no other side centers a record, so the weight of the center is 0.
+    prior_count : nu0 > 0, how many references the prior variance is worth.
+
+    Attributes
+    ----------
+    inside_, outside_ : Student-t prediction of each record and query; `inside_` is unset offline.
+
+    Notes
+    -----
+    Several queries per record: signals (K, n, q); each query is fitted on its own, log-likelihood ratios are averaged. With "pooled",
+    adding a constant to one record's signal in all models changes no score; with "level" it changes the prior of that record.
+    References only: neither the target's membership nor a population is used.
+
+    References
+    ----------
+    Exponential-Family Membership Inference: From LiRA and RMIA to BaVarIA, arXiv 2603.11799, 2026 (predictive Student-t).
+    Efron, Morris, JASA 1975 (prior learned from all records).
+
+    Examples
+    --------
+    >>> attack = BayesT().fit([[0.0], [1.0], [3.0], [4.0]], [[0], [0], [1], [1]])
+    >>> bool(attack.score([3.5])[0] > 0 > attack.score([0.5])[0])
+    True
+    """
+
+    def __init__(self, *, prior: Literal["level", "pooled"] = "level", online: bool = True, prior_count: float = 32.0) -> None:
+        self.prior = prior
+        self.online = online
+        self.prior_count = prior_count
+
+    def fit(self, ref_signals: ArrayLike | None = None, ref_member: ArrayLike | None = None, population: ArrayLike | None = None) -> Self:
+        """Learn the prior and the predictions.
+
+        Parameters
+        ----------
+        ref_signals : (K, n) or (K, n, q) logit signals of the references.
+        ref_member : (K, n) bool or 0/1: which record trained which reference.
+        population : not used.
+
+        Raises
+        ------
+        ValueError : no references, NaN or infinite signals, shapes that differ, membership other than 0/1, a side without any record.
+        InsufficientEvidenceError : no record has two references of a side, or all agree.
+        """
+        one_of(("level", "pooled"), prior=self.prior)
+        prior_count = positive(prior_count=self.prior_count)
+        self._learn(ref_signals, ref_member, online=self.online)
+        statistics = self.statistics_
+        if not self.online:
+            self.outside_ = _offline_prior(statistics, self.prior).predict(statistics.outside, prior_count)
+            return self
+        prior_in, prior_out = _pooled_priors(statistics) if self.prior == "pooled" else _level_priors(statistics)
+        self.inside_ = prior_in.predict(statistics.inside, prior_count)
+        self.outside_ = prior_out.predict(statistics.outside, prior_count)
+        return self
+
+    def score(self, target_signals: ArrayLike, population: ArrayLike | None = None) -> Floats:
+        """Return the score of each record; shapes as in `fit` without the axis of models; `population` is not used."""
+        target = self._target(target_signals)
+        if self.online:
+            ratio = self.inside_.log_density(target) - self.outside_.log_density(target)
+        else:
+            ratio = self.outside_.log_odds_below(target)
+        return np.asarray(ratio.mean(axis=1), dtype=np.float64)
+
+
+def _pooled_priors(statistics: ReferenceStatistics) -> tuple[NormalInverseGamma, NormalInverseGamma]:
+    mean_in, mean_out = statistics.filled_means()
+    weight = np.full(statistics.shape, POOLED_WEIGHT)
+    v_in, v_out = (np.broadcast_to(side.pooled_variance(), statistics.shape) for side in (statistics.inside, statistics.outside))
+    return NormalInverseGamma(mean_out + statistics.gap, weight, v_in), NormalInverseGamma(mean_in - statistics.gap, weight, v_out)
+
+
+def _level_priors(statistics: ReferenceStatistics) -> tuple[NormalInverseGamma, NormalInverseGamma]:
+    priors = [level_prior(statistics, query) for query in range(statistics.shape[1])]
+
+    def stacked(name: str) -> Floats:
+        return np.stack([getattr(prior, name) for prior in priors], axis=1)
+
+    prior = LevelPrior(*(stacked(name) for name in ("variance_in", "variance_out", "gap", "gap_variance")))
+    inside, outside = statistics.inside, statistics.outside
+    from_out = _from_other_side(inside, outside, prior.gap, prior.variance_in, prior.variance_out, prior.gap_variance)
+    from_in = _from_other_side(outside, inside, -prior.gap, prior.variance_out, prior.variance_in, prior.gap_variance)
+    return from_out, from_in
+
+
+def _from_other_side(
+    side: SideStatistics, other: SideStatistics, gap: Floats, variance: Floats, other_variance: Floats, gap_variance: Floats
+) -> NormalInverseGamma:
+    """Center a side on the other one; a record without the other side gets weight 0."""
+    known = other.known[:, None]
+    weight = variance / (other_variance / np.maximum(other.count, 1)[:, None] + gap_variance)
+    return NormalInverseGamma(np.where(known, other.mean + gap, side.mean), np.where(known, weight, 0.0), variance)
+
+
+def _offline_prior(statistics: ReferenceStatistics, prior: str) -> NormalInverseGamma:
+    """Return a prior without a center (weight 0); a record without OUT is placed below its IN side with the weight of one reference."""
+    outside, shape = statistics.outside, statistics.shape
+    if prior == "pooled":
+        variance = np.broadcast_to(outside.pooled_variance(), shape)
+    else:
+        level = outside.mean if outside.known.all() else statistics.filled_means()[1]
+        variance = np.stack([level_variance(outside, level[:, query], query) for query in range(shape[1])], axis=1)
+    known = outside.known[:, None]
+    center = outside.mean if known.all() else statistics.filled_means()[1]
+    return NormalInverseGamma(center, np.where(known, 0.0, 1.0), variance)

@@ -1,0 +1,218 @@
+"""Signals: one number per record from what a model puts out, before any calibration.
+
+Symbols (Carlini et al., S&P 2022; Zarifzadeh et al., ICML 2024): logits u in R^C, true label y,
+    logit        phi = u_y - log sum_{c != y} exp u_c = log(p_y / (1 - p_y)), computed from the logits, never through p (p = 1 overflows)
+    loss         -log p_y = log(1 + exp(-phi))
+    hinge        u_y - max_{c != y} u_c
+    probability  p_y = 1 / (1 + exp(-phi))
+    regression   phi = -(yhat - y)^2 / (2 s^2)
+The logit signal holds all that the attacks of this package need: RMIA's p_y is `probability_of_logit(phi)`. All signals are float64 of
+shape (..., n); leading axes are models. Cost: O(n C) per model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, logsumexp
+
+from mechanisms.validation import one_dimensional, positive
+
+Floats = NDArray[np.float64]
+
+SMALLEST_PROBABILITY = 1e-12
+
+
+@runtime_checkable
+class _Tensor(Protocol):
+    """What a torch tensor offers; torch itself isn't loaded for it."""
+
+    def detach(self) -> _Tensor: ...
+
+    def cpu(self) -> _Tensor: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class ClippedSignal:
+    """Logit signal made from probabilities.
+
+    Parameters
+    ----------
+    value : (..., n) logit signal.
+    clipped_share : share of values whose probabilities were moved to 1e-12 or 1 - 1e-12; these records look alike.
+    """
+
+    value: Floats
+    clipped_share: float
+
+    def __repr__(self) -> str:
+        return f"ClippedSignal(shape={self.value.shape}, clipped_share={self.clipped_share:.3g})"
+
+
+def logit_signal(logits: ArrayLike, labels: ArrayLike) -> Floats:
+    """Return phi = log(p_y / (1 - p_y)) of each record, from the logits.
+
+    Parameters
+    ----------
+    logits : (..., n, C) logits of C >= 2 classes, or (..., n): one logit of class 1 for a model with two classes. Torch tensors are taken.
+    labels : (n,) true classes, whole numbers from 0.
+
+    Returns
+    -------
+    (..., n) float64; larger = fitted better = more likely a member.
+
+    Raises
+    ------
+    ValueError : shapes that don't fit, labels outside the classes, a signal that isn't finite.
+
+    References
+    ----------
+    Carlini et al., Membership Inference Attacks From First Principles, S&P 2022, section IV-C.
+
+    Examples
+    --------
+    >>> logit_signal([[2.0, 0.0], [0.0, 1.0]], [0, 0]).tolist()
+    [2.0, -1.0]
+    >>> logit_signal([2.0, -1.0], [1, 1]).tolist()
+    [2.0, -1.0]
+    """
+    right, others = _right_and_others(logits, labels)
+    with np.errstate(invalid="ignore"):  # inf - inf becomes NaN and is refused by count below
+        return _finite(right - (others[..., 0] if others.shape[-1] == 1 else logsumexp(others, axis=-1)))
+
+
+def loss_signal(logits: ArrayLike, labels: ArrayLike) -> Floats:
+    """Return the cross-entropy -log p_y of each record; parameters and errors as for `logit_signal`. A score is minus the loss."""
+    return np.asarray(np.logaddexp(0.0, -logit_signal(logits, labels)), dtype=np.float64)
+
+
+def hinge_signal(logits: ArrayLike, labels: ArrayLike) -> Floats:
+    """Return u_y minus the largest other logit of each record; parameters and errors as for `logit_signal`."""
+    right, others = _right_and_others(logits, labels)
+    with np.errstate(invalid="ignore"):
+        return _finite(right - others.max(axis=-1))
+
+
+def probability_signal(logits: ArrayLike, labels: ArrayLike) -> Floats:
+    """Return the probability p_y of the true label of each record; parameters and errors as for `logit_signal`."""
+    return probability_of_logit(logit_signal(logits, labels))
+
+
+def probability_of_logit(phi: ArrayLike) -> Floats:
+    """Return p_y = 1 / (1 + exp(-phi)), the probability that a logit signal stands for."""
+    return np.asarray(expit(np.asarray(as_array(phi), dtype=np.float64)), dtype=np.float64)
+
+
+def squared_error_signal(prediction: ArrayLike, target: ArrayLike, scale: float) -> Floats:
+    """Return phi = -(prediction - target)^2 / (2 scale^2) of each record of a regression.
+
+    Parameters
+    ----------
+    prediction : (..., n) predictions.
+    target : (n,) true values.
+    scale : s > 0, the size of an ordinary error.
+
+    Raises
+    ------
+    ValueError : shapes that don't fit, scale not positive, a signal that isn't finite.
+    """
+    scale = positive(scale=scale)
+    truth = np.asarray(one_dimensional(target=as_array(target)), dtype=np.float64)
+    guess = np.asarray(as_array(prediction), dtype=np.float64)
+    if guess.ndim == 0 or guess.shape[-1] != len(truth):
+        raise ValueError(f"prediction must have shape (..., {len(truth)}), one per target, got {guess.shape}")
+    return _finite(-((guess - truth) ** 2) / (2 * scale**2))
+
+
+def logit_from_probabilities(probabilities: ArrayLike, labels: ArrayLike) -> ClippedSignal:
+    """Return phi = log p_y - log sum_{c != y} p_c where only probabilities are known; both are clipped to [1e-12, 1 - 1e-12].
+
+    Parameters
+    ----------
+    probabilities : (..., n, C), rows sum to 1 within 1e-3; or (..., n): probability of class 1 of two.
+    labels : (n,) true classes.
+
+    Returns
+    -------
+    The signal and the share of its values that were clipped.
+
+    Raises
+    ------
+    ValueError : shapes that don't fit, a probability outside [0, 1], rows that don't sum to 1.
+
+    Examples
+    --------
+    >>> signal = logit_from_probabilities([[0.5, 0.5], [1.0, 0.0]], [0, 0])
+    >>> signal.value.round(3).tolist(), signal.clipped_share
+    ([0.0, 27.631], 0.5)
+    """
+    p, truth = _outputs("probabilities", probabilities, labels)
+    n_bad = int(np.sum(~((p >= 0) & (p <= 1))))
+    if n_bad:
+        raise ValueError(f"probabilities must be in [0, 1], got {n_bad} of {p.size} outside; are these logits?")
+    if (p.ndim and p.shape[-1:] != truth.shape) or _has_class_axis(p, truth):
+        if np.any(np.abs(p.sum(axis=-1) - 1) > 1e-3):
+            raise ValueError("probabilities must sum to 1 over the classes; are some classes missing?")
+        right, others = _split_classes(p, truth)
+        other = others.sum(axis=-1)
+    else:
+        right = np.where(truth == 1, p, 1 - p)
+        other = np.where(truth == 1, 1 - p, p)
+    low, high = SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY
+    clipped = (right < low) | (right > high) | (other < low) | (other > high)
+    value = np.log(np.clip(right, low, high)) - np.log(np.clip(other, low, high))
+    return ClippedSignal(value, float(clipped.mean()) if clipped.size else 0.0)
+
+
+def as_array(values: ArrayLike) -> NDArray[np.generic]:
+    """Return a numpy array of the values; a torch tensor is detached and brought to the CPU."""
+    return np.asarray(values.detach().cpu() if isinstance(values, _Tensor) else values)
+
+
+def _right_and_others(logits: ArrayLike, labels: ArrayLike) -> tuple[Floats, Floats]:
+    """Return u_y, shape (..., n), and the other logits, shape (..., n, C - 1)."""
+    u, truth = _outputs("logits", logits, labels)
+    if _has_class_axis(u, truth):
+        return _split_classes(u, truth)
+    return np.where(truth == 1, u, -u), np.zeros((*u.shape, 1))
+
+
+def _outputs(name: str, values: ArrayLike, labels: ArrayLike) -> tuple[Floats, NDArray[np.int64]]:
+    labelled = one_dimensional(labels=as_array(labels))
+    if labelled.dtype.kind not in "iub":
+        raise ValueError(f"labels must be whole numbers from 0, got dtype {labelled.dtype}")
+    truth = labelled.astype(np.int64)
+    output = np.asarray(as_array(values), dtype=np.float64)
+    n, shape = len(truth), output.shape
+    n_classes = shape[-1] if len(shape) >= 2 and shape[-2] == n else 2
+    if shape[-1:] != (n,) and (len(shape) < 2 or shape[-2] != n or n_classes < 2):
+        raise ValueError(f"{name} must have shape (..., {n}, C) with C >= 2, or (..., {n}), for {n} labels, got {shape}")
+    if n and not (int(truth.min()) >= 0 and int(truth.max()) < max(n_classes, 2)):
+        raise ValueError(f"labels must be in 0..{n_classes - 1} for {name} of shape {shape}")
+    return output, truth
+
+
+def _has_class_axis(output: Floats, truth: NDArray[np.int64]) -> bool:
+    """Whether the last axis counts classes; where a square shape leaves both readings open, the question is refused."""
+    n, shape = len(truth), output.shape
+    classes, single = len(shape) >= 2 and shape[-2] == n and shape[-1] >= 2, shape[-1:] == (n,)
+    if classes and single and (n == 2 or not np.any(truth > 1)):
+        raise ValueError(f"shape {shape} may be {n} classes or one logit per record of {n} models; pass two classes as (..., n, 2)")
+    return classes
+
+
+def _split_classes(output: Floats, truth: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    here = np.arange(output.shape[-1]) == truth[:, None]  # (n, C)
+    right = np.sum(np.where(here, output, 0.0), axis=-1)
+    others = output[..., ~here].reshape(*output.shape[:-1], output.shape[-1] - 1)
+    return right, others
+
+
+def _finite(signal: Floats) -> Floats:
+    n_bad = int(np.sum(~np.isfinite(signal)))
+    if n_bad:
+        raise ValueError(f"signals must be finite, got {n_bad} of {signal.size} that are not; look for NaN or infinite model outputs")
+    return np.asarray(signal, dtype=np.float64)
