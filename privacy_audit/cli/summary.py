@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
 
+from privacy_audit.report.membership import MembershipEvidence
 from privacy_audit.report.record import AuditReport
 
 COLUMNS = 80
@@ -28,10 +30,13 @@ def write_report(report: AuditReport, folder: str | os.PathLike[str]) -> Written
 
 def summary_lines(report: AuditReport) -> list[str]:
     """Return the table: what is claimed, what each kind of evidence says, the verdict. At most 80 columns."""
-    rows = [
-        ("claim", f"epsilon <= {report.claim.epsilon:.3f}", f"delta {report.claim.delta:g}, {report.claim.neighboring.value} neighbors")
-    ]
-    rows.append(("bound", f"epsilon >= {report.bound.epsilon:.3f}", f"one-run {report.bound.method} bound, level {report.bound.level:g}"))
+    claim, bound = report.claim, report.bound
+    claimed = "no epsilon" if math.isinf(claim.epsilon) else f"epsilon <= {claim.epsilon:.3f}"
+    rows = [("claim", claimed, f"delta {claim.delta:g}, {claim.neighboring.value} neighbors")]
+    runs = "one-run " if report.membership is None else ""
+    rows.append(("bound", f"epsilon >= {bound.epsilon:.3f}", f"{runs}{bound.method} bound, level {bound.level:g}"))
+    if report.membership is not None:
+        rows.append(_membership_row(report.membership))
     if report.posterior is not None:
         low, high = report.posterior.interval(report.level)
         rows.append(("credible", f"[{low:.3f}, {high:.3f}]", f"posterior of the attack, level {report.level:g}"))
@@ -47,6 +52,11 @@ def summary_lines(report: AuditReport) -> list[str]:
 
 def _folded(start: str, text: str, *, indent: int = 15) -> list[str]:
     return wrap(start + text, width=COLUMNS, subsequent_indent=" " * indent, drop_whitespace=True, replace_whitespace=False)
+
+
+def _membership_row(membership: MembershipEvidence) -> tuple[str, str, str]:
+    area = membership.scores[membership.registered].auc
+    return "membership", f"AUC {area:.3f}", f"{membership.registered}, {membership.n_targets} of {membership.n_models} models attacked"
 
 
 def _conformance_row(report: AuditReport) -> tuple[str, str, str]:

@@ -7,6 +7,8 @@ SP 800-226 (`privacy_audit.report.nist`), the setting "not_tested" adds sentence
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -22,10 +24,21 @@ from privacy_audit.report.scope import NOT_TESTED_KEY, not_tested
 from privacy_audit.report.statements import Statement, shown_posterior, statements
 from privacy_audit.report.svg_ladder import NARROW, WIDE, ladder
 from privacy_audit.report.svg_posterior import posterior_picture
-from privacy_audit.report.svg_roc import roc_picture
+from privacy_audit.report.svg_roc import roc_family, roc_picture, swatch
 
 if TYPE_CHECKING:
+    from privacy_audit.report.membership import AttackRates, MembershipEvidence
     from privacy_audit.report.record import AuditReport
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipView:
+    """What the section on membership inference shows: the evidence, its rates, a picture, and a piece of each curve for the legend."""
+
+    evidence: MembershipEvidence
+    rates: dict[str, AttackRates]
+    picture: Markup
+    swatches: dict[str, Markup]
 
 
 def render(report: AuditReport) -> str:
@@ -45,6 +58,8 @@ def render(report: AuditReport) -> str:
         .get_template("report.html.j2")
         .render(
             report=report,
+            tone=_tone(report),
+            claims_nothing=math.isinf(report.claim.epsilon),
             rows=rows,
             withheld=words.withheld_reason(report.conformance),
             figures=_key_figures(report, rows),
@@ -53,6 +68,7 @@ def render(report: AuditReport) -> str:
             posterior=_posterior(report, rows),
             roc=_roc(report),
             counts=_counts(report),
+            membership=_membership(report),
             nist=nist_fields(report),
             not_tested=not_tested(report),
             settings=_settings(report),
@@ -63,7 +79,7 @@ def render(report: AuditReport) -> str:
 def render_summary(report: AuditReport) -> str:
     """Return a small fragment for notebooks: verdict, sentence and ladder; its style touches nothing outside it."""
     rows = statements(report)
-    return _environment().get_template("summary.html.j2").render(report=report, rows=rows, ladder=ladder(rows, WIDE))
+    return _environment().get_template("summary.html.j2").render(report=report, tone=_tone(report), rows=rows, ladder=ladder(rows, WIDE))
 
 
 @cache
@@ -74,12 +90,18 @@ def _environment() -> Environment:
     return environment
 
 
+def _tone(report: AuditReport) -> str:
+    """Return the verdict that lends its color; silence about a claim of nothing is no good news."""
+    return "inconclusive" if report.verdict == "consistent" and math.isinf(report.claim.epsilon) else report.verdict
+
+
 def _key_figures(report: AuditReport, rows: tuple[Statement, ...]) -> list[tuple[str, str, str]]:
     """Return (label, figure, note) for the strip below the headline."""
     claim, bound = report.claim, report.bound
     claimed, shown = told_apart(claim.epsilon, bound.epsilon)
+    note = words.NOTHING_CLAIMED if math.isinf(claim.epsilon) else f"at delta {number(claim.delta)}"
     figures = [
-        ("Claimed epsilon", claimed, f"at delta {number(claim.delta)}"),
+        ("Claimed epsilon", "none" if math.isinf(claim.epsilon) else claimed, note),
         ("Shown at least", shown, f"{bound.kind}, level {bound.level:g}"),
     ]
     posterior = next((row for row in rows if row.role == "posterior"), None)
@@ -94,7 +116,7 @@ def _key_figures(report: AuditReport, rows: tuple[Statement, ...]) -> list[tuple
     if report.conformance is not None:
         passed = sum(test.passed for test in report.conformance.tests)
         figures.append(("Conformance tests", f"{passed} of {len(report.conformance.tests)}", "passed"))
-    elif report.power is not None:
+    elif report.power is not None and math.isfinite(claim.epsilon):
         figures.append(("Power", number(report.power, 2), "if the claim is just reached"))
     return figures
 
@@ -118,6 +140,16 @@ def _counts(report: AuditReport) -> AttackCounts | None:
     posterior = shown_posterior(report)
     counts = None if posterior is None else posterior.counts
     return counts if isinstance(counts, AttackCounts) else None
+
+
+def _membership(report: AuditReport) -> MembershipView | None:
+    evidence = report.membership
+    if evidence is None:
+        return None
+    chosen = evidence.registered
+    picture = roc_family(report.claim, {name: roc_curve(scores) for name, scores in evidence.scores.items()}, chosen)
+    swatches = {name: swatch(k, chosen=name == chosen) for k, name in enumerate(evidence.scores)}
+    return MembershipView(evidence, evidence.rates(level=report.level), picture, swatches)
 
 
 def _settings(report: AuditReport) -> dict[str, str]:

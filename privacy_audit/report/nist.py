@@ -12,13 +12,14 @@ Near, Darais, Lefkovitz, Howarth, Guidelines for Evaluating Differential Privacy
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mechanisms.json_ready import JsonValue
 from privacy_audit.report.plain_text import listed, number, plain
-from privacy_audit.report.words import neighboring_name, neighboring_sentence
+from privacy_audit.report.words import NOTHING_CLAIMED, neighboring_name, neighboring_sentence
 
 if TYPE_CHECKING:
     from privacy_audit.report.record import AuditReport
@@ -113,7 +114,7 @@ def _folded(name: str) -> str:
 def _known(report: AuditReport) -> dict[str, tuple[str, str]]:
     claim = report.claim
     known = {
-        "epsilon": (number(claim.epsilon, 4), "claim"),
+        "epsilon": (NOTHING_CLAIMED.capitalize() if math.isinf(claim.epsilon) else number(claim.epsilon, 4), "claim"),
         "delta": (number(claim.delta, 4), "claim"),
         "unit_of_privacy": (claim.privacy_unit, "claim"),
         "neighboring": (f"{neighboring_name(claim.neighboring)}. {neighboring_sentence(claim)}", "claim"),

@@ -12,6 +12,7 @@ from privacy_audit.report.plain_text import number
 from privacy_audit.report.statements import Statement, shown_posterior, statements
 from privacy_audit.report.svg_axes import shortened
 from privacy_audit.report.svg_ladder import MOST_ROWS, largest_finite
+from privacy_audit.report.words import NOTHING_CLAIMED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,8 +34,9 @@ def draw_ladder(report: AuditReport, ax: Axes | None = None) -> Axes:
     ax = _axes((7.5, 1.2 + 0.55 * len(rows)), ax)
     values = [value for row in (claim, *rows) if not row.withheld for value in (row.low, row.middle, row.high) if value is not None]
     high = largest_finite(values)
-    ax.axvspan(min(report.claim.epsilon, high), high, color=RED, alpha=0.08, linewidth=0)
-    ax.axvline(min(report.claim.epsilon, high), color="black", linestyle="--", linewidth=1.2)
+    if not claim.claims_nothing:
+        ax.axvspan(min(report.claim.epsilon, high), high, color=RED, alpha=0.08, linewidth=0)
+        ax.axvline(min(report.claim.epsilon, high), color="black", linestyle="--", linewidth=1.2)
     for k, row in enumerate(rows):
         _draw_row(ax, row, k, high)
     ax.set_yticks(
@@ -42,7 +44,8 @@ def draw_ladder(report: AuditReport, ax: Axes | None = None) -> Axes:
         [f"{row.name}{'' if row.kind == row.name.lower() else f' ({row.kind})'}\n{shortened(row.value(), 24)}" for row in rows],
     )
     ax.set(xlim=(0, high), ylim=(len(rows) - 0.5, -0.5), xlabel="epsilon (nats)")
-    ax.set_title(f"{report.verdict}; claim: at most {number(report.claim.epsilon)}", fontsize="medium")
+    claimed = NOTHING_CLAIMED if claim.claims_nothing else f"claim: at most {number(report.claim.epsilon)}"
+    ax.set_title(f"{report.verdict}; {claimed}", fontsize="medium")
     return ax
 
 
@@ -85,15 +88,9 @@ def draw_roc(report: AuditReport, ax: Axes | None = None) -> Axes:
     curve = roc_curve(report.scores)
     low = 10.0**curve.lowest
     grid = np.logspace(curve.lowest, 0, 200)
-    ax.fill_between(
-        grid,
-        low / 2,
-        np.maximum(largest_tpr(report.claim, grid), low / 2),
-        color=GREEN,
-        alpha=0.13,
-        linewidth=0,
-        label="allowed by the claim",
-    )
+    if math.isfinite(report.claim.epsilon):
+        edge = np.maximum(largest_tpr(report.claim, grid), low / 2)
+        ax.fill_between(grid, low / 2, edge, color=GREEN, alpha=0.13, linewidth=0, label="allowed by the claim")
     fpr, tpr = curve.corners()
     ax.plot(np.maximum(fpr, low / 2), np.maximum(tpr, low / 2), color=BLUE, label="attack")
     ax.plot([low, 1], [low, 1], color=GRAY, linestyle=":", linewidth=1, label="guessing")

@@ -26,8 +26,10 @@ from privacy_audit.report.verdict import Verdict, decide, headline
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from privacy_audit.estimate.hierarchical import HierarchicalEpsilonPosterior
     from privacy_audit.estimate.posterior import EpsilonPosterior
     from privacy_audit.estimate.signals.raw_signal_record import RawSignalPosterior
+    from privacy_audit.report.membership import MembershipEvidence
 
 SCHEMA_VERSION = 1
 
@@ -38,10 +40,11 @@ class AuditReport:
 
     Parameters
     ----------
-    claim : the guarantee that was tested.
+    claim : the guarantee that was tested; an infinite epsilon says that none is claimed.
     bound : the pre-registered lower bound, the only one that may decide the verdict.
     other_bounds : further bounds at the same level, each with assumptions of its own; they do not decide.
-    posterior : Bayesian posterior of the attack's epsilon (kind "credible"); None after a failed conformance test.
+    posterior : Bayesian posterior of the attack's epsilon (kind "credible"), hierarchical where several guesses were made about each of
+        several models; None after a failed conformance test.
     engine_posterior : posterior of the engine's epsilon from raw signals (kind "credible"); None without them or after a failed test.
     conformance : tests of the implementation; None where the audit has no raw signals.
     curve_tests : tests of the whole claimed curve; a rejection with a finite-sample level makes the verdict "suspicious", never more.
@@ -52,6 +55,7 @@ class AuditReport:
     threat_model : label -> sentence: what the attacker saw, how many runs and canaries.
     settings, versions, seeds : what is needed to run the audit again.
     title : the name the user gave the audit.
+    membership : what attacks with reference models found; None where there were none.
 
     Raises
     ------
@@ -62,7 +66,7 @@ class AuditReport:
     claim: PrivacyGuarantee
     bound: EpsilonBound
     other_bounds: tuple[EpsilonBound, ...] = ()
-    posterior: EpsilonPosterior | None = None
+    posterior: EpsilonPosterior | HierarchicalEpsilonPosterior | None = None
     engine_posterior: RawSignalPosterior | None = None
     conformance: ConformanceReport | None = None
     curve_tests: tuple[CurveTest, ...] = ()
@@ -75,6 +79,7 @@ class AuditReport:
     versions: Mapping[str, str] = field(default_factory=dict)
     seeds: Mapping[str, str] = field(default_factory=dict)
     title: str = "Privacy audit"
+    membership: MembershipEvidence | None = None
 
     def __post_init__(self) -> None:
         posteriors = [posterior for posterior in (self.posterior, self.engine_posterior) if posterior is not None]
@@ -126,6 +131,7 @@ class AuditReport:
             "settings": json_ready(dict(self.settings)),
             "versions": json_ready(dict(self.versions)),
             "seeds": json_ready(dict(self.seeds)),
+            "membership": None if self.membership is None else self.membership.to_dict(level=self.level),
         }
 
     def to_json(self, path: str | os.PathLike[str]) -> Path:

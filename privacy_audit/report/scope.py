@@ -5,6 +5,7 @@ The user may add sentences of their own with the setting "not_tested", one strin
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from privacy_audit.report.plain_text import plain
@@ -19,8 +20,8 @@ ALWAYS = (
     "Other neighboring relations, other privacy units and other values of delta.",
     "Other releases from the same data, and choices that were made by looking at the data (hyper-parameters, features, stopping).",
     "Side channels, such as running time, logs, checkpoints and floating-point representation of the noise.",
-    "The proof behind the claim.",
 )
+PROOF = "The proof behind the claim."
 
 
 def not_tested(report: AuditReport) -> tuple[str, ...]:
@@ -29,8 +30,9 @@ def not_tested(report: AuditReport) -> tuple[str, ...]:
     sentences = [plain(item) for item in own] if isinstance(own, list) else [plain(own)]
     if report.conformance is None:
         sentences.append("The implementation: no raw signals were recorded, so no conformance test was run.")
-    if report.scores is None:
+    if report.scores is None and report.membership is None:
         sentences.append("The order of the scores: only counts at a threshold are known, so there is no ROC curve.")
-    if report.power is None:
+    claims_something = math.isfinite(report.claim.epsilon)
+    if report.power is None and claims_something:
         sentences.append("The power of this audit: how often it would notice a claim that is exactly reached is unknown.")
-    return (*sentences, *ALWAYS)
+    return (*sentences, *ALWAYS, *((PROOF,) if claims_something else ()))

@@ -6,16 +6,18 @@ conformance test posterior and conformance interval are withheld, whatever the r
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from privacy_audit.estimate.bound import EpsilonBound
+from privacy_audit.estimate.posterior import EpsilonPosterior
 from privacy_audit.estimate.signals.signal_views import VIEWS
 from privacy_audit.report.plain_text import interval, number
-from privacy_audit.report.words import ENGINE_MEANING, KIND_MEANING, withheld_reason
+from privacy_audit.report.words import ENGINE_MEANING, KIND_MEANING, NOTHING_CLAIMED, withheld_reason
 
 if TYPE_CHECKING:
-    from privacy_audit.estimate.posterior import EpsilonPosterior
+    from privacy_audit.estimate.hierarchical import HierarchicalEpsilonPosterior
     from privacy_audit.estimate.signals.raw_signal_record import RawSignalPosterior
     from privacy_audit.report.record import AuditReport
 
@@ -52,12 +54,21 @@ class Statement:
     @property
     def meaning(self) -> str:
         """What a statement of this kind says, in one sentence."""
+        if self.claims_nothing:
+            return "Nobody asserts a finite upper bound on epsilon."
         return ENGINE_MEANING if self.role == "engine posterior" else KIND_MEANING[self.kind]
+
+    @property
+    def claims_nothing(self) -> bool:
+        """Whether this is a claim of infinite epsilon, which says nothing."""
+        return self.role == "claim" and self.high == math.inf
 
     def value(self, digits: int = 3) -> str:
         """Write the statement's figures: "at most 8", "at least 2.3", "2.9 (2.1 to 3.8)", "7.2 to 8.9"."""
         if self.withheld:
             return "withheld"
+        if self.claims_nothing:
+            return NOTHING_CLAIMED
         if self.low is None:
             return f"at most {number(self.high, digits)}" if self.high is not None else ""
         if self.high is None:
@@ -76,7 +87,7 @@ def statements(report: AuditReport) -> tuple[Statement, ...]:
     return (first, *bounds, *_of_posterior(report), *_of_engine_posterior(report), *_of_conformance(report))
 
 
-def shown_posterior(report: AuditReport) -> EpsilonPosterior | None:
+def shown_posterior(report: AuditReport) -> EpsilonPosterior | HierarchicalEpsilonPosterior | None:
     """Return the posterior unless a failed conformance test withholds it."""
     return None if withheld_reason(report.conformance) else report.posterior
 
@@ -100,7 +111,6 @@ def _of_bound(bound: EpsilonBound, role: Role) -> Statement:
 
 def _of_posterior(report: AuditReport) -> list[Statement]:
     name = "Posterior"
-    assumes = ("The trials of the attack are independent.", "The threshold was not chosen on the trials that are counted.")
     withheld = withheld_reason(report.conformance)
     if withheld:
         return [Statement(role="posterior", name=name, kind="credible", withheld=withheld)]
@@ -108,7 +118,7 @@ def _of_posterior(report: AuditReport) -> list[Statement]:
         return []
     low, high = (float(end) for end in report.posterior.interval(report.level, kind="equal_tailed"))
     middle = float(report.posterior.median)
-    a, b = report.posterior.prior
+    method, assumes = _how(report.posterior)
     return [
         Statement(
             role="posterior",
@@ -118,10 +128,21 @@ def _of_posterior(report: AuditReport) -> list[Statement]:
             middle=middle,
             high=high,
             level=report.level,
-            method=f"median and equal-tailed interval; Beta({a:g}, {b:g}) prior of both error rates",
+            method=f"median and equal-tailed interval; {method}",
             assumptions=assumes,
         )
     ]
+
+
+def _how(posterior: EpsilonPosterior | HierarchicalEpsilonPosterior) -> tuple[str, tuple[str, ...]]:
+    """Return how a posterior models the guesses, and what it assumes of them."""
+    if isinstance(posterior, EpsilonPosterior):
+        a, b = posterior.prior
+        assumes = ("The trials of the attack are independent.", "The threshold was not chosen on the trials that are counted.")
+        return f"Beta({a:g}, {b:g}) prior of both error rates", assumes
+    a, b = posterior.rho_prior
+    assumes = ("Models were trained independently.", "The threshold was not chosen on the models that are counted.")
+    return f"rates vary between models, rho ~ Beta({a:g}, {b:g})", assumes
 
 
 def _of_engine_posterior(report: AuditReport) -> list[Statement]:

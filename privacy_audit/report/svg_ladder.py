@@ -70,13 +70,14 @@ def ladder(rows: Sequence[Statement], layout: Layout) -> Markup:
 
 def described(rows: Sequence[Statement]) -> str:
     """Say the picture in words."""
-    said = [f"{row.name} ({row.kind}): epsilon {row.value()}" for row in rows]
+    said = [f"{row.name} ({row.kind}): {'' if row.claims_nothing else 'epsilon '}{row.value()}" for row in rows]
     return "; ".join(said) + "."
 
 
 def epsilon_axis(rows: Sequence[Statement], layout: Layout) -> EpsilonAxis:
     """Choose an axis from 0 to a little more than the largest finite value."""
-    values = [value for row in rows if not row.withheld for value in (row.low, row.middle, row.high) if value is not None]
+    drawn = [row for row in rows if not (row.withheld or row.claims_nothing)]
+    values = [value for row in drawn for value in (row.low, row.middle, row.high) if value is not None]
     high = largest_finite(values)
     infinite = any(math.isinf(value) for value in values)
     end = layout.right - (52 if infinite else 0)
@@ -107,6 +108,8 @@ def _frame(axis: EpsilonAxis, layout: Layout, bottom: float) -> list[Markup]:
 
 
 def _claim(claim: Statement, axis: EpsilonAxis, layout: Layout, bottom: float) -> list[Markup]:
+    if claim.claims_nothing:
+        return [label(layout.left, TOP - 17, claim.value(), "claim-label")]
     epsilon = claim.high if claim.high is not None else math.inf
     x = axis(epsilon)
     anchor = "start" if x < layout.left + 75 else "end" if x > layout.right - 75 else "middle"

@@ -13,6 +13,7 @@ from privacy_audit.report.curves import Density
 from privacy_audit.report.plain_text import number
 from privacy_audit.report.statements import Statement
 from privacy_audit.report.svg_axes import LinearScale, label, line, path, picture, points_of
+from privacy_audit.report.words import NOTHING_CLAIMED
 
 WIDTH, HEIGHT = 420.0, 330.0
 LEFT, RIGHT, TOP, BOTTOM = 14.0, 406.0, 34.0, 282.0
@@ -32,9 +33,8 @@ def posterior_picture(density: Density, statement: Statement, claim: PrivacyGuar
             label(scale(tick), BOTTOM + 19, number(tick, 6), "tick", _side(scale(tick))),
         ]
     parts += [label((LEFT + RIGHT) / 2, BOTTOM + 40, "epsilon of this attack (nats)", "tick", "middle"), *_claim_line(scale, claim)]
-    description = (
-        f"Median and interval at level {number(statement.level or 0)}: {statement.value()}; claim: at most {number(claim.epsilon)}."
-    )
+    claimed = NOTHING_CLAIMED if math.isinf(claim.epsilon) else f"claim: at most {number(claim.epsilon)}"
+    description = f"Median and interval at level {number(statement.level or 0)}: {statement.value()}; {claimed}."
     return picture(WIDTH, HEIGHT, "Posterior density of the attack's epsilon", description, parts, "square")
 
 
@@ -51,7 +51,9 @@ def _inside(density: Density, statement: Statement, x: NDArray[np.float64], y: N
 
 
 def _claim_line(scale: LinearScale, claim: PrivacyGuarantee) -> list[Markup]:
-    if math.isinf(claim.epsilon) or claim.epsilon > scale.high:
+    if math.isinf(claim.epsilon):
+        return [label(RIGHT, TOP - 16, NOTHING_CLAIMED, "claim-label", "end")]
+    if claim.epsilon > scale.high:
         return [label(RIGHT, TOP - 16, f"claim: at most {number(claim.epsilon)}, beyond this axis →", "claim-label", "end")]
     x = scale(claim.epsilon)
     side = "start" if x < 80 else "end" if x > RIGHT - 66 else "middle"

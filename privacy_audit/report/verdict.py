@@ -8,6 +8,7 @@ Rules (who may say what):
   epsilon at one delta, and the whole level 1 - `level` is pre-registered for the one bound: a second test that could say "violation" would
   spend it twice. Tests with an asymptotic level, and the posterior of the engine (whose parameters the conformance tests already judge at
   their own level), decide nothing;
+- a claim of infinite epsilon claims nothing: no bound can contradict it or come near it, so it is "consistent" unless one of the above holds;
 - "tight": bound / claim >= 0.9;
 - "inconclusive": an ideal mechanism whose epsilon equals the claim would have left a bound of zero in more than half of such audits,
   so silence means nothing here;
@@ -16,6 +17,7 @@ Rules (who may say what):
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -23,7 +25,7 @@ from mechanisms.guarantee import PrivacyGuarantee, require_same_neighboring
 from privacy_audit.estimate.bound import EpsilonBound
 from privacy_audit.estimate.curves.curve_test_record import CurveTest
 from privacy_audit.estimate.signals.conformance_report import ConformanceReport
-from privacy_audit.report.plain_text import listed, told_apart
+from privacy_audit.report.plain_text import listed, number, told_apart
 
 Verdict = Literal["violation", "suspicious", "consistent", "tight", "inconclusive"]
 
@@ -66,6 +68,8 @@ def decide(
         return "suspicious"
     if curve_is_refuted(curve_tests):
         return "suspicious"
+    if math.isinf(claim.epsilon):
+        return "consistent"
     if claim.epsilon > 0 and bound.epsilon >= TIGHT_SHARE * claim.epsilon:
         return "tight"
     if power is not None and power < LEAST_POWER:
@@ -87,15 +91,16 @@ def headline(
 ) -> str:
     """Say the verdict in one sentence that a manager understands."""
     claimed, shown = (f"epsilon {text}" for text in told_apart(claim.epsilon, bound.epsilon))
+    origin = "the declared mechanism" if math.isinf(claim.epsilon) else f"the claim of {claimed}"
     if verdict == "violation":
         return f"The claim is false: {claimed} was claimed, but the attack proves at least {shown} at level {bound.level:g}."
     if verdict == "suspicious" and conformance is not None and not conformance.passed:
         reuse = " Repeated noise can be subtracted, so this run protects nothing." if conformance.noise_is_reused else ""
         return (
-            f"The training engine does not do what the claim of {claimed} assumes: its tests of {listed(conformance.broken)} failed.{reuse}"
+            f"The training engine does not do what {origin} assumes: its tests of {listed(conformance.broken)} failed.{reuse}"
         )
     if verdict == "suspicious" and curve_is_refuted(curve_tests):
-        return f"The run is not as private as the privacy curve behind the claim of {claimed}: its canaries can be told apart too well."
+        return f"The run is not as private as the privacy curve behind {origin}: its canaries can be told apart too well."
     if verdict == "suspicious":
         return f"The evidence points above the claim of {claimed}, but does not prove it: audit again with more canaries."
     if verdict == "tight":
@@ -103,4 +108,6 @@ def headline(
     if verdict == "inconclusive":
         return f"This audit is too weak to say anything about the claim of {claimed}: use more canaries."
     checked = " and the engine passed every conformance test" if conformance is not None else ""
+    if math.isinf(claim.epsilon):
+        return f"No finite epsilon is claimed; the attack shows at least epsilon {number(bound.epsilon)}{checked}."
     return f"No violation found: {claimed} is claimed, the attack shows at least {shown}{checked}."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from mechanisms.guarantee import Neighboring, PrivacyGuarantee
 from privacy_audit.estimate.signals.conformance_report import ConformanceReport, ConformanceTest
 from privacy_audit.report.plain_text import listed, number
@@ -14,6 +16,8 @@ VERDICT_MEANING: dict[Verdict, str] = {
     "tight": "no violation found, and little room is left below the claim",
     "inconclusive": "silence means nothing here: the audit is too weak",
 }
+
+NOTHING_CLAIMED = "no finite epsilon is claimed"
 
 KIND_MEANING = {
     "claim": "What somebody asserts: an upper bound on epsilon.",
@@ -61,6 +65,13 @@ _CURVE_TESTS = {
     "auc_kl": ("Area, any number", "Is the area under the ROC one that the claimed curve allows? (Chernoff bound)"),
     "e_value": ("Betting", "Does betting on the canaries' coins win more than the claimed curve allows?"),
 }
+
+
+def verdict_meaning(verdict: Verdict, claim: PrivacyGuarantee) -> str:
+    """Say what the verdict means; without a finite claim its silence means less."""
+    if verdict == "consistent" and math.isinf(claim.epsilon):
+        return "no violation found: without a finite claim there is nothing to violate"
+    return VERDICT_MEANING[verdict]
 
 
 def p_value(value: float | None) -> str:

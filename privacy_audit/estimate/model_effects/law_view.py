@@ -47,6 +47,11 @@ class LawView:
         return "credible"
 
     @property
+    def is_single(self) -> bool:
+        """Whether one attack is described; always true, as for one `AttackCounts` in `EpsilonPosterior`."""
+        return True
+
+    @property
     def n_models(self) -> int:
         """Number of models."""
         return len(self.counts)
