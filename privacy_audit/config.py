@@ -8,21 +8,24 @@ delta = 1e-5
 [claim]                          # optional; without it the run's own accountant is tested
 epsilon = 8.0
 
+kind = "shadow" trains many models; functions are called without arguments unless said otherwise:
+train = "my_training:train"      # called as train(part, rng), or instead: trainer = "my_training:trainer", returns a ShadowTrainer
+data = "my_training:data"        # returns (inputs, targets) or a torch data set; likewise population, canary
+n_models = 64
+executor = "processes:2"         # optional; --executor comes first
+
 [nist]                           # optional: fields of NIST SP 800-226 that only a person can fill
 "trust model" = "central"
 """
 
 from __future__ import annotations
 
-import importlib
-import sys
 import tomllib
-from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mechanisms.guarantee import Neighboring, PrivacyGuarantee
 
@@ -31,16 +34,46 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class AuditTable(_Table):
-    """[audit]: what is audited, and how."""
+FunctionName = Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
+
+
+class _AuditTable(_Table):
+    delta: Annotated[float, Field(ge=0, lt=1)]
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.95
+
+
+class TrainingTable(_AuditTable):
+    """[audit] of one run with canaries."""
 
     kind: Literal["training"]
-    train: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
-    delta: Annotated[float, Field(ge=0, lt=1)]
+    train: FunctionName
     n_canaries: Annotated[int, Field(ge=2, le=100_000)] = 1000
-    level: Annotated[float, Field(gt=0, lt=1)] = 0.95
     seed: Annotated[int, Field(ge=0)] | None = None
     title: str = "Audit of a DP-SGD training run"
+
+
+class ShadowTable(_AuditTable):
+    """[audit] by shadow models; either `train` or `trainer`."""
+
+    kind: Literal["shadow"]
+    train: FunctionName | None = None
+    trainer: FunctionName | None = None
+    data: FunctionName
+    population: FunctionName | None = None
+    canary: FunctionName | None = None
+    n_models: Annotated[int, Field(ge=4, le=100_000)] = 64
+    attack: str = "bayes_t"
+    stop: Literal["never", "rejected"] = "never"
+    group_size: Annotated[int, Field(ge=1)] | None = None
+    executor: str | None = None
+    seed: Annotated[int, Field(ge=0)] = 0  # fixed: a crashed run finds its coins again
+    title: str = "Audit by shadow models"
+
+    @model_validator(mode="after")
+    def _one_way_to_train(self) -> Self:
+        if (self.train is None) == (self.trainer is None):
+            raise ValueError("give either train or trainer")
+        return self
 
 
 class ClaimTable(_Table):
@@ -56,7 +89,7 @@ class ClaimTable(_Table):
 class AuditConfig(_Table):
     """A whole audit file."""
 
-    audit: AuditTable
+    audit: Annotated[TrainingTable | ShadowTable, Field(discriminator="kind")]
     claim: ClaimTable | None = None
     nist: dict[str, str] = {}
 
@@ -95,40 +128,19 @@ def read_config(path: str | PathLike[str]) -> AuditConfig:
 
 def _sentence(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
+    location = tuple(part for i, part in enumerate(first["loc"]) if (i, part) not in ((1, "training"), (1, "shadow")))
+    key = ".".join(str(part) for part in location)
     if first["type"] == "extra_forbidden":
         return f"unknown key '{key}'; allowed in this table: {', '.join(_allowed(first['loc']))}"
     if first["type"] == "missing":
         return f"key '{key}' is missing"
+    if first["type"].startswith("union_tag"):
+        return f"key '{key}.kind': must be 'training' or 'shadow'"
     message = first["msg"][0].lower() + first["msg"][1:]
     return f"key '{key}': {message}"
 
 
 def _allowed(location: tuple[int | str, ...]) -> list[str]:
-    tables: dict[str, type[BaseModel]] = {"audit": AuditTable, "claim": ClaimTable}
-    table = tables[str(location[0])] if len(location) > 1 else AuditConfig
+    tables: dict[str, type[BaseModel]] = {"training": TrainingTable, "shadow": ShadowTable, "claim": ClaimTable}
+    table = next((tables[str(part)] for part in location[:-1] if part in tables), AuditConfig)
     return sorted(table.model_fields)
-
-
-def load_function(reference: str, *, beside: Path | None = None) -> Callable[..., object]:
-    """Import `module:function`, looking in the folder `beside` first.
-
-    Raises
-    ------
-    ValueError : the reference is not module:function, or the module or the function can't be found.
-    """
-    module_name, separator, function_name = reference.partition(":")
-    if not (separator and module_name and function_name):
-        raise ValueError(f"a function is named as module:function, got '{reference}'")
-    folder = str((beside or Path.cwd()).resolve())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise ValueError(f"module '{error.name}' of '{reference}' was not found; it is looked for beside the audit file") from error
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        raise ValueError(f"module '{module_name}' has no function '{function_name}'")
-    found: Callable[..., object] = function
-    return found

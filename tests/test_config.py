@@ -3,7 +3,8 @@
 import pytest
 
 from mechanisms.guarantee import Neighboring
-from privacy_audit.config import load_function, read_config
+from privacy_audit.config import read_config
+from privacy_audit.user_code import load_function
 
 GOOD = """
 [audit]

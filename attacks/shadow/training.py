@@ -9,8 +9,10 @@ signals of all records under each model are computed where it was trained, and t
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +90,7 @@ class ShadowPlan:
         }
         if isinstance(self.train, ShadowTrainer):
             return {**parts, "trainer": _trainer_parts(self.train)}
-        return {**parts, "seed": self.seed, "training_code": source_fingerprint(self.train)}
+        return {**parts, "seed": self.seed, "training_code": _code_fingerprints(self.train)}
 
     def _work(self, member: NDArray[np.bool_], model_ids: tuple[int, ...]) -> Callable[[], ShadowGroup]:
         if isinstance(self.train, ShadowTrainer):
@@ -117,5 +119,15 @@ def train_in_lock_step(
 
 
 def _trainer_parts(trainer: ShadowTrainer) -> dict[str, JsonValue]:
-    settings = {name: getattr(trainer, name) for name in trainer.__slots__ if name != "make_model"}
-    return {"model": source_fingerprint(trainer.make_model), **{name: fingerprint(value) for name, value in settings.items()}}
+    settings = {name: getattr(trainer, name) for name in trainer.__slots__ if name not in ("make_model", "models_at_once")}
+    return {"model": _code_fingerprints(trainer.make_model), **{name: fingerprint(value) for name, value in settings.items()}}
+
+
+def _code_fingerprints(function: Callable[..., object]) -> dict[str, JsonValue]:
+    """Return hashes of the function's source and of its whole file: a learning rate may stand beside the function."""
+    found: dict[str, JsonValue] = {"function": source_fingerprint(function)}
+    inner = function.func if isinstance(function, functools.partial) else function
+    file = inspect.getsourcefile(inspect.unwrap(inner))
+    if file is not None and Path(file).is_file():
+        found["file"] = fingerprint(Path(file).read_bytes())
+    return found

@@ -21,7 +21,7 @@ def preflight(
 ) -> None:
     """Check an Opacus engine before its first step; exits with 1 if the claim can't hold as accounted."""
     from attacks.canaries.preflight import preflight as check
-    from privacy_audit.config import load_function
+    from privacy_audit.user_code import load_function
 
     made = load_function(engine, beside=Path.cwd())()
     if not isinstance(made, tuple) or len(made) != 3:

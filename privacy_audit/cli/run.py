@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 def run(
     config: Annotated[Path, typer.Argument(help="Audit file, TOML.", metavar="AUDIT.toml")],
     out: Annotated[Path, typer.Option(help="Folder for report.html and report.json.")] = Path("audit-report"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the shadow models that are finished.")] = False,
+    executor: Annotated[
+        str | None, typer.Option(help="Where shadow models are trained: processes:N, dask://HOST:PORT, ray, ...", metavar="NAME")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the record and nothing else on stdout.")] = False,
     traceback: Annotated[bool, typer.Option("--traceback", help="Show why and where a training function failed.")] = False,
 ) -> None:
@@ -26,7 +30,7 @@ def run(
 
     settings = read_config(config)
     with progress_bar() as progress:
-        report = _audit(settings, config, progress, traceback)
+        report = _audit(settings, config, progress, out=out, resume=resume, executor=executor, traceback=traceback)
     written = write_report(report, out)
     if json:
         from json import dumps
@@ -38,42 +42,24 @@ def run(
     raise typer.Exit(1 if report.contradicted else 0)
 
 
-def _audit(settings: AuditConfig, path: Path, progress: Progress, traceback: bool) -> AuditReport:
+def _audit(
+    settings: AuditConfig, path: Path, progress: Progress, *, out: Path, resume: bool, executor: str | None, traceback: bool
+) -> AuditReport:
     from dataclasses import replace
+
+    from privacy_audit.audits.from_file import audit_shadow_file, audit_training_file
+    from privacy_audit.config import ShadowTable
+
+    if isinstance(settings.audit, ShadowTable):
+        report = audit_shadow_file(settings, path.parent, out / "shadow-models", resume=resume, executor=executor, progress=progress)
+    elif resume or executor:
+        raise ValueError('--resume and --executor are for kind = "shadow"; kind = "training" trains one model, here and once')
+    else:
+        report = audit_training_file(settings, path.parent, progress=progress, on_error=_show if traceback else None)
+    return replace(report, settings={**report.settings, **{f"nist.{name}": text for name, text in settings.nist.items()}})
+
+
+def _show(error: Exception) -> None:
     from traceback import print_exception
 
-    from mechanisms.errors import PrivacyAuditError
-    from privacy_audit.audits.training import audit_training
-    from privacy_audit.config import load_function
-
-    train = load_function(settings.audit.train, beside=path.parent)
-    inside = False
-
-    def training(probe: object) -> object:
-        nonlocal inside
-        inside = True
-        result = train(probe)
-        inside = False
-        return result
-
-    try:
-        report = audit_training(
-            training,
-            delta=settings.audit.delta,
-            n_canaries=settings.audit.n_canaries,
-            claim=settings.guarantee(),
-            level=settings.audit.level,
-            rng=settings.audit.seed,
-            progress=progress,
-            title=settings.audit.title,
-        )
-    except Exception as error:
-        if not inside or isinstance(error, PrivacyAuditError):
-            raise
-        if traceback:
-            print_exception(error)
-        raise PrivacyAuditError(
-            f"the training function '{settings.audit.train}' failed with {type(error).__name__}; no report was written "
-            "(--traceback shows why and where)"
-        ) from error
-    return replace(report, settings={**report.settings, **{f"nist.{name}": text for name, text in settings.nist.items()}})
+    print_exception(error)
