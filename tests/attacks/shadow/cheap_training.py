@@ -2,7 +2,7 @@
 
     python -m tests.attacks.shadow.cheap_training STORE LOG [--die-at NAME]
 
-Each training adds one line to LOG, so that a test can count them. `--die-at` kills the process by SIGKILL inside a system call of a write.
+Each training adds one line to LOG, so that a test can count them; LOG.ready appears when the store is open. `--die-at` kills the process by SIGKILL inside a system call of a write.
 """
 
 from __future__ import annotations
@@ -94,7 +94,9 @@ def same(a: ShadowRun, b: ShadowRun) -> bool:
 def main(store: str, log: str, *options: str) -> None:
     if options:
         die_at(options[1])
-    run_shadow(tasks(log=Path(log), seconds=0.008), ShadowStore(store, experiment=EXPERIMENT))
+    opened = ShadowStore(store, experiment=EXPERIMENT)
+    Path(log).with_suffix(".ready").touch()
+    run_shadow(tasks(log=Path(log), seconds=0.008), opened)
 
 
 def die_at(name: str) -> None:
