@@ -54,6 +54,8 @@ class ProcessExecutor:
         for worker in self._workers:
             worker.close()
         self._threads.shutdown(wait=True)
+        for worker in self._workers:
+            worker.end()
 
     def _call(self, function: Callable[..., T], args: tuple[object, ...], kwargs: dict[str, object]) -> T:
         worker = self._idle.get()
@@ -81,7 +83,7 @@ class _Worker:
             wait([connection, process.sentinel])
             answer, error = connection.recv()  # what a dying worker had sent is still in the pipe
         except (EOFError, OSError):
-            self._end()
+            self.end()
             raise BrokenProcessPool("a worker process died") from None
         if error is not None:
             raise error
@@ -94,6 +96,16 @@ class _Worker:
             if self._process is not None:
                 self._process.kill()
 
+    def end(self) -> None:
+        """End the process and wait until it is gone."""
+        with self._lock:
+            if self._process is not None and self._connection is not None:
+                self._process.kill()
+                self._process.join()
+                self._process.close()
+                self._connection.close()
+            self._process = self._connection = None
+
     def _started(self) -> tuple[multiprocessing.process.BaseProcess, Connection[_Request, _Answer]]:
         with self._lock:
             if self._closed:
@@ -105,15 +117,6 @@ class _Worker:
                 self._process.start()
                 theirs.close()
             return self._process, self._connection
-
-    def _end(self) -> None:
-        with self._lock:
-            if self._process is not None and self._connection is not None:
-                self._process.kill()
-                self._process.join()
-                self._process.close()
-                self._connection.close()
-            self._process = self._connection = None
 
 
 def _serve(connection: Connection[_Answer, _Request]) -> None:

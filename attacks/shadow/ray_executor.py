@@ -1,7 +1,7 @@
 """Ray as an executor: on this machine, or a cluster through Ray's client.
 
-A local Ray listens on the loopback address only, without dashboard, and reports nothing to anybody. What is running in this process
-already is used and left running.
+A local Ray runs without dashboard and without usage reports. It opens ports on the address of this machine, so, as Ray itself says,
+it belongs into a network that is trusted. A Ray that this process is connected to already is used and left running.
 """
 
 from __future__ import annotations
@@ -70,7 +70,6 @@ def _connect(address: str | None, workers: int) -> None:
             configure_logging=False,
             object_store_memory=OBJECT_STORE_BYTES,
             job_config=job,
-            _node_ip_address="127.0.0.1",
         )
         return
     try:
