@@ -23,21 +23,16 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from attacks.shadow.batches import Batch, poisson_batches
+from attacks.shadow.groups import Ensemble, train_in_lock_step, train_one_by_one
 from attacks.shadow.layers.recognize import obstacle_of
-from attacks.shadow.lockstep import LockStep
 from attacks.shadow.losses import LOSSES
-from attacks.shadow.one_by_one import train_one
-from attacks.shadow.pool import Pool, as_pool, precision_of
+from attacks.shadow.pool import Pool, as_pool
 from attacks.shadow.settings import TrainingSettings
 from attacks.shadow.shadow_models import ShadowModels
 from attacks.shadow.streams import model_streams, new_module
 from mechanisms.validation import in_range, non_negative, one_of, positive, valid_sample_rate, whole_number
 
 Progress = Callable[[int, int, str], None]
-State = dict[str, Tensor]
-
-_WORKING_SET = 24 * 2**20  # bytes that one group of models may take
 _LARGEST_ID = 2**31 - 1
 _logger = logging.getLogger(__name__)
 
@@ -157,13 +152,21 @@ class ShadowTrainer:
         pool = as_pool(inputs, targets, member, module=template, loss=LOSSES[self.loss])
         ids = _as_model_ids(model_ids, len(pool.member))
         sizes = self._expected_batch_sizes(pool, expected_batch_size)
-        states: list[State] = []
-        for group in self._groups(template, pool):
-            states.append(self._train_group(template, pool, group, ids, sizes))
+        ensemble = Ensemble(self.make_model, self.seed, ids, pool, sizes, self.settings)
+        obstacle = obstacle_of(template)
+        if obstacle is None:
+            states = train_in_lock_step(ensemble, template, self.models_at_once)
+        else:
+            by = "Opacus" if self.settings.clips else "torch"
+            text = "training %d shadow models one by one (%s), not in lock-step: %s at %s %s"
+            _logger.warning(text, len(ids), by, obstacle.layer, obstacle.place, obstacle.reason)
+            states = train_one_by_one(ensemble)
+        parts = []
+        for done, state in states:
+            parts.append(state)
             if progress is not None:
-                progress(group.stop, len(ids), "shadow models")
-        weights = {name: torch.cat([state[name] for state in states]) for name in states[0]}
-        return ShadowModels(weights, tuple(ids), template.eval())
+                progress(done, len(ids), "shadow models")
+        return ShadowModels({name: torch.cat([part[name] for part in parts]) for name in parts[0]}, tuple(ids), template.eval())
 
     @property
     def settings(self) -> TrainingSettings:
@@ -195,40 +198,6 @@ class ShadowTrainer:
             )
         return [self.sample_rate * records / 2] * models
 
-    def _groups(self, template: nn.Module, pool: Pool) -> list[slice]:
-        models = len(pool.member)
-        obstacle = obstacle_of(template)
-        if obstacle is None:
-            at_once = self.models_at_once or _models_that_fit(template, pool, self.settings)
-        else:
-            at_once = 1
-            by = "Opacus" if self.settings.clips else "torch"
-            text = "training %d shadow models one by one (%s), not in lock-step: %s at %s %s"
-            _logger.warning(text, models, by, obstacle.layer, obstacle.place, obstacle.reason)
-        return [slice(start, min(start + at_once, models)) for start in range(0, models, at_once)]
-
-    def _train_group(self, template: nn.Module, pool: Pool, group: slice, ids: Sequence[int], sizes: Sequence[float]) -> State:
-        streams = [model_streams(self.seed, number) for number in ids[group]]
-        modules = [new_module(self.make_model, stream.module) for stream in streams]
-        coins = [stream.coins for stream in streams]
-        dtype = precision_of(template)
-        batches = poisson_batches(pool.member[group], coins, sample_rate=self.sample_rate, steps=self.steps, dtype=dtype)
-        if obstacle_of(template) is None:
-            engine = LockStep(modules, self.settings, sizes[group], [stream.noise for stream in streams])
-            for batch in batches:
-                engine.step(pool.inputs, pool.targets, batch)
-            return engine.weights()
-        state = train_one(
-            modules[0],
-            pool.inputs,
-            pool.targets,
-            batches,
-            settings=self.settings,
-            expected_batch_size=sizes[group.start],
-            streams=streams[0],
-        )
-        return {name: tensor.unsqueeze(0) for name, tensor in state.items()}
-
 
 def _as_model_ids(model_ids: Sequence[int] | None, models: int) -> list[int]:
     if model_ids is None:
@@ -237,14 +206,3 @@ def _as_model_ids(model_ids: Sequence[int] | None, models: int) -> list[int]:
     if len(ids) != models or len(set(ids)) != models or max(ids) > _LARGEST_ID:
         raise ValueError(f"model_ids must be {models} distinct numbers from 0 to {_LARGEST_ID}, one per row of member, got {len(ids)}")
     return ids
-
-
-def _models_that_fit(template: nn.Module, pool: Pool, settings: TrainingSettings) -> int:
-    """How many models keep a step inside the working set, found by one step of one model on one record."""
-    engine = LockStep([template], settings, [1.0], [torch.Generator()])
-    one = Batch(torch.zeros((1, 1), dtype=torch.int64), torch.zeros((1, 1), dtype=precision_of(template)))
-    engine.clipped_sums(pool.inputs, pool.targets, one)
-    expected = settings.sample_rate * pool.member.sum(axis=1).max()
-    floats = engine.floats_per_record() * (expected + 3 * math.sqrt(expected) + 1)
-    floats += 3 * sum(parameter.value.numel() for parameter in engine.parameters)
-    return max(1, int(_WORKING_SET // (floats * torch.empty(0, dtype=precision_of(template)).element_size())))

@@ -23,6 +23,27 @@ from attacks.shadow.layers.recognize import stack_layers
 from attacks.shadow.layers.stacked import TrainedLayer
 from attacks.shadow.settings import CLIP_STABILIZER, TrainingSettings
 
+_POOL_BYTES = 2**27  # a pool that first layers would blow up beyond this goes through them batch by batch
+
+
+def run_ahead(module: nn.Module, inputs: Tensor) -> tuple[Tensor, int]:
+    """Run the whole pool through the layers that come before any parameter, as long as the result stays small.
+
+    Returns
+    -------
+    What goes into the next layer, (N, ...), and how many layers were run.
+    """
+    n_ahead = 0
+    for layer in stack_layers([module]):
+        if layer.parameters:
+            break
+        one = layer.forward(inputs[None, :1], keep=False)
+        if one.numel() * one.element_size() * len(inputs) > _POOL_BYTES:
+            break
+        inputs = layer.forward(inputs[None], keep=False)[0]
+        n_ahead += 1
+    return inputs, n_ahead
+
 
 class LockStep:
     """The state of K models in training.
@@ -33,6 +54,7 @@ class LockStep:
     settings : the update rule.
     expected_batch_size : E_k, one per model.
     noise : generators of the noise, one per model.
+    n_ahead : how many of the first layers the inputs have been through already, see `run_ahead`.
     """
 
     def __init__(
@@ -41,8 +63,10 @@ class LockStep:
         settings: TrainingSettings,
         expected_batch_size: Sequence[float],
         noise: Sequence[torch.Generator],
+        *,
+        n_ahead: int = 0,
     ) -> None:
-        self.layers = stack_layers(modules)
+        self.layers = stack_layers(modules)[n_ahead:]
         trained = [layer for layer in self.layers if layer.parameters]
         assert all(isinstance(layer, TrainedLayer) for layer in trained)
         self._trained: list[TrainedLayer] = trained  # type: ignore[assignment]

@@ -89,12 +89,14 @@ class _ClippedGradients:
         self._optimizer.zero_grad(set_to_none=True)
         self._loss(self._wrapped(x), y).sum().backward()  # type: ignore[no-untyped-call]
         self._optimizer.clip_and_accumulate()
-        return [parameter.summed_grad for parameter in self._parameters]  # type: ignore[misc]
+        return [parameter.summed_grad for parameter in self._parameters]  # type: ignore[attr-defined]
 
 
 def _add_noise(sums: list[Tensor], std: float, generator: torch.Generator) -> None:
     if not std:
         return
     noise = sums[0].new_empty(sum(total.numel() for total in sums)).normal_(0, std, generator=generator)
-    for total, part in zip(sums, noise.split([total.numel() for total in sums]), strict=True):
-        total.add_(part.view_as(total))
+    start = 0
+    for total in sums:
+        total.add_(noise[start : start + total.numel()].view_as(total))
+        start += total.numel()

@@ -99,9 +99,8 @@ def _output_shape(module: nn.Module, records: Tensor) -> int:
         with torch.no_grad():
             output = module(some)
     except (RuntimeError, IndexError) as error:
-        raise ValueError(
-            f"the module can't take inputs of {some.dtype} and shape {tuple(some.shape)}; tokens are int, all else float"
-        ) from error
+        seen = f"{some.dtype} and shape {tuple(records.shape)}"
+        raise ValueError(f"inputs must fit the module, got {seen}; tokens are whole numbers, all else is floats") from error
     if not isinstance(output, Tensor) or output.dim() != 2 or len(output) != len(some):
         shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise ValueError(f"the module must map {len(some)} records to shape ({len(some)}, outputs), got {shape}")

@@ -64,8 +64,9 @@ class ShadowModels:
         ValueError : no record, or NaN or infinite values.
         """
         records = as_inputs(inputs, self.architecture)
+        parts = [records[start : start + _RECORDS_AT_ONCE] for start in range(0, len(records), _RECORDS_AT_ONCE)]
         with torch.no_grad():
-            rows = [torch.cat([module(part) for part in records.split(_RECORDS_AT_ONCE)]) for module in map(self.module, range(len(self)))]
+            rows = [torch.cat([module(part) for part in parts]) for module in map(self.module, range(len(self)))]
         return torch.stack(rows).numpy()
 
     def _place(self, k: int) -> int:

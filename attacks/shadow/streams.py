@@ -1,8 +1,8 @@
 """One stream of random numbers per purpose and shadow model, a function of (seed, model number) only.
 
 A model's first weights, its batches and its noise therefore do not depend on which other models are trained beside it, nor on the order.
-Coins come from numpy (seeded by 128 bits). torch's CPU generator keeps 32 bits of its seed: hashing (seed, model) down to 32 bits would give
-two of 10,000 models the same noise with probability about 0.04. So the hash covers the seed alone and the model number goes through a
+Coins come from numpy, seeded by 128 bits. torch's CPU generator keeps only 32 bits of its seed: hashing (seed, model) to 32 bits would give
+two of 10,000 models the same noise with probability 0.01. So the hash covers the seed alone and the model number goes through a
 bijection of 32-bit words: within one seed, no two streams are ever equal.
 
 These are pseudo-random numbers of a simulation that can be repeated; nothing drawn here protects data.

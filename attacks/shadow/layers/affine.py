@@ -33,7 +33,7 @@ class AffineGradients:
 
     def __init__(self, a: Tensor, d: Tensor, *, has_bias: bool) -> None:
         self._a, self._d, self._has_bias = a, d, has_bias
-        self._made: Tensor | None = None  # (K, B, O * I)
+        self._made: Tensor | None = None  # (K, B, I * O)
 
     def squared_norms(self) -> Tensor:
         """Squared norm of every record's gradient, (K, B)."""
@@ -49,7 +49,7 @@ class AffineGradients:
         """Add sign * sum_b factor * gradient to `weight` (K, O, I) and `bias` (K, O)."""
         models, rows, places, n_in = self._a.shape
         if self._made is not None:
-            weight.view(models, 1, -1).baddbmm_(factor.unsqueeze(1), self._made, alpha=sign)
+            weight.add_((factor.unsqueeze(1) @ self._made).view(models, n_in, -1).transpose(1, 2), alpha=sign)
             self._made = None
             if bias is not None:
                 bias.unsqueeze(1).baddbmm_(factor.unsqueeze(1), self._d.sum(dim=2), alpha=sign)
@@ -61,7 +61,7 @@ class AffineGradients:
 
     def _norms_of_gradients(self) -> Tensor:
         a, d = self._a.flatten(0, 1), self._d.flatten(0, 1)
-        self._made = (d.transpose(1, 2) @ a).view(*self._a.shape[:2], -1)
+        self._made = (a.transpose(1, 2) @ d).view(*self._a.shape[:2], -1)
         squares = _squares(self._made)
         return squares + _squares(self._d.sum(dim=2)) if self._has_bias else squares
 

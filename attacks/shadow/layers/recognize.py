@@ -11,7 +11,7 @@ from typing import Protocol
 
 from torch import nn
 
-from attacks.shadow.layers.convolution import StackedConv2d
+from attacks.shadow.layers.convolution import StackedConv2d, Unfold
 from attacks.shadow.layers.embedding import StackedEmbedding
 from attacks.shadow.layers.linear import StackedLinear
 from attacks.shadow.layers.normalization import StackedNormalization
@@ -87,8 +87,13 @@ def obstacle_of(module: nn.Module) -> Obstacle | None:
 
 def stack_layers(modules: Sequence[nn.Module]) -> list[Layer]:
     """Return the layers of K modules of one architecture, each recognized by `obstacle_of`."""
-    walks = [list(_walk(module, "")) for module in modules]
-    return [LAYERS[type(column[0][1])]([layer for _, layer in column], column[0][0]) for column in zip(*walks, strict=True)]
+    layers: list[Layer] = []
+    for column in zip(*(_walk(module, "") for module in modules), strict=True):
+        prefix, same = column[0][0], [layer for _, layer in column]
+        if isinstance(same[0], nn.Conv2d):
+            layers.append(Unfold(same, prefix))
+        layers.append(LAYERS[type(same[0])](same, prefix))
+    return layers
 
 
 def _walk(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:

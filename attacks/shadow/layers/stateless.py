@@ -34,7 +34,7 @@ class RecordWise:
             y = self._module(flat)
         if keep:
             self._kept = flat, y
-        return y.detach().unflatten(0, x.shape[:2])  # type: ignore[no-any-return]
+        return _by_model(y.detach(), x.shape)
 
     def backward(self, gradient: Tensor, *, wanted: bool) -> Tensor | None:
         """Return the gradient at the input if it is wanted."""
@@ -43,7 +43,7 @@ class RecordWise:
         assert self._kept is not None
         flat, y = self._kept
         (result,) = torch.autograd.grad(y, flat, gradient.flatten(0, 1))
-        return result.unflatten(0, gradient.shape[:2])
+        return _by_model(result, gradient.shape)
 
     def floats_per_record(self) -> int:
         """Input, output and their gradients."""
@@ -99,3 +99,8 @@ class StackedTanh(_Elementwise):
         """Return the gradient times 1 - tanh^2 x."""
         assert self._output is not None
         return torch.ops.aten.tanh_backward(gradient, self._output) if wanted else None
+
+
+def _by_model(flat: Tensor, shape: torch.Size) -> Tensor:
+    """(K B, ...) -> (K, B, ...)."""
+    return flat.view(*shape[:2], *flat.shape[1:])
