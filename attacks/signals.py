@@ -57,7 +57,7 @@ def logit_signal(logits: ArrayLike, labels: ArrayLike) -> Floats:
 
     Parameters
     ----------
-    logits : (..., n, C) logits of C >= 2 classes, or (..., n): one logit of class 1 for a model with two classes. Torch tensors are taken.
+    logits : (..., n, C) logits of C >= 2 classes; or (..., n) or (..., n, 1): one logit of class 1 of two. Torch tensors are taken.
     labels : (n,) true classes, whole numbers from 0.
 
     Returns
@@ -81,7 +81,7 @@ def logit_signal(logits: ArrayLike, labels: ArrayLike) -> Floats:
     """
     right, others = _right_and_others(logits, labels)
     with np.errstate(invalid="ignore"):  # inf - inf becomes NaN and is refused by count below
-        return _finite(right - (others[..., 0] if others.shape[-1] == 1 else logsumexp(others, axis=-1)))
+        return _finite(right - logsumexp(others, axis=-1))
 
 
 def loss_signal(logits: ArrayLike, labels: ArrayLike) -> Floats:
@@ -132,7 +132,7 @@ def logit_from_probabilities(probabilities: ArrayLike, labels: ArrayLike) -> Cli
 
     Parameters
     ----------
-    probabilities : (..., n, C), rows sum to 1 within 1e-3; or (..., n): probability of class 1 of two.
+    probabilities : (..., n, C), rows sum to 1 within 1e-3; or (..., n) or (..., n, 1): probability of class 1 of two.
     labels : (n,) true classes.
 
     Returns
@@ -149,18 +149,16 @@ def logit_from_probabilities(probabilities: ArrayLike, labels: ArrayLike) -> Cli
     >>> signal.value.round(3).tolist(), signal.clipped_share
     ([0.0, 27.631], 0.5)
     """
-    p, truth = _outputs("probabilities", probabilities, labels)
+    p, truth, one_column = _outputs("probabilities", probabilities, labels)
     n_bad = int(np.sum(~((p >= 0) & (p <= 1))))
     if n_bad:
         raise ValueError(f"probabilities must be in [0, 1], got {n_bad} of {p.size} outside; are these logits?")
-    if (p.ndim and p.shape[-1:] != truth.shape) or _has_class_axis(p, truth):
-        if np.any(np.abs(p.sum(axis=-1) - 1) > 1e-3):
-            raise ValueError("probabilities must sum to 1 over the classes; are some classes missing?")
-        right, others = _split_classes(p, truth)
-        other = others.sum(axis=-1)
-    else:
-        right = np.where(truth == 1, p, 1 - p)
-        other = np.where(truth == 1, 1 - p, p)
+    if one_column:
+        p = np.concatenate([1 - p, p], axis=-1)
+    elif np.any(np.abs(p.sum(axis=-1) - 1) > 1e-3):
+        raise ValueError("probabilities must sum to 1 over the classes; are some classes missing?")
+    right, others = _split_classes(p, truth)
+    other = others.sum(axis=-1)
     low, high = SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY
     clipped = (right < low) | (right > high) | (other < low) | (other > high)
     value = np.log(np.clip(right, low, high)) - np.log(np.clip(other, low, high))
@@ -174,34 +172,31 @@ def as_array(values: ArrayLike) -> NDArray[np.generic]:
 
 def _right_and_others(logits: ArrayLike, labels: ArrayLike) -> tuple[Floats, Floats]:
     """Return u_y, shape (..., n), and the other logits, shape (..., n, C - 1)."""
-    u, truth = _outputs("logits", logits, labels)
-    if _has_class_axis(u, truth):
-        return _split_classes(u, truth)
-    return np.where(truth == 1, u, -u), np.zeros((*u.shape, 1))
+    u, truth, one_column = _outputs("logits", logits, labels)
+    return _split_classes(np.concatenate([np.zeros_like(u), u], axis=-1) if one_column else u, truth)
 
 
-def _outputs(name: str, values: ArrayLike, labels: ArrayLike) -> tuple[Floats, NDArray[np.int64]]:
+def _outputs(name: str, values: ArrayLike, labels: ArrayLike) -> tuple[Floats, NDArray[np.int64], bool]:
+    """Return outputs with a class axis (..., n, C), the labels, and whether C is 1, one output of class 1 of two."""
     labelled = one_dimensional(labels=as_array(labels))
     if labelled.dtype.kind not in "iub":
         raise ValueError(f"labels must be whole numbers from 0, got dtype {labelled.dtype}")
     truth = labelled.astype(np.int64)
     output = np.asarray(as_array(values), dtype=np.float64)
     n, shape = len(truth), output.shape
-    n_classes = shape[-1] if len(shape) >= 2 and shape[-2] == n else 2
-    if shape[-1:] != (n,) and (len(shape) < 2 or shape[-2] != n or n_classes < 2):
-        raise ValueError(f"{name} must have shape (..., {n}, C) with C >= 2, or (..., {n}), for {n} labels, got {shape}")
-    if n and not (int(truth.min()) >= 0 and int(truth.max()) < max(n_classes, 2)):
+    has_classes, single = len(shape) >= 2 and shape[-2] == n and shape[-1] >= 1, shape[-1:] == (n,)
+    if not (has_classes or single):
+        raise ValueError(f"{name} must have shape (..., {n}, C), or (..., {n}) or (..., {n}, 1) for two classes, got {shape}")
+    if has_classes and single and n > 2 and not np.any(truth > 1):
+        raise ValueError(
+            f"{name} of shape {shape} with labels 0 and 1 may be {n} classes or one output per record of {n} models; "
+            f"pass one output as (..., {n}, 1), or take another number of records at a time"
+        )
+    output = output if has_classes else output[..., None]
+    n_classes = max(output.shape[-1], 2)
+    if n and not (truth.min() >= 0 and truth.max() < n_classes):
         raise ValueError(f"labels must be in 0..{n_classes - 1} for {name} of shape {shape}")
-    return output, truth
-
-
-def _has_class_axis(output: Floats, truth: NDArray[np.int64]) -> bool:
-    """Whether the last axis counts classes; where a square shape leaves both readings open, the question is refused."""
-    n, shape = len(truth), output.shape
-    classes, single = len(shape) >= 2 and shape[-2] == n and shape[-1] >= 2, shape[-1:] == (n,)
-    if classes and single and (n == 2 or not np.any(truth > 1)):
-        raise ValueError(f"shape {shape} may be {n} classes or one logit per record of {n} models; pass two classes as (..., n, 2)")
-    return classes
+    return output, truth, output.shape[-1] == 1
 
 
 def _split_classes(output: Floats, truth: NDArray[np.int64]) -> tuple[Floats, Floats]:

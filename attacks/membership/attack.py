@@ -4,8 +4,8 @@
     attack.score(target_signals (n,), population=None (P,)) -> (n,)
 
 Signals are logit signals phi (`attacks.signals.logit_signal`), records in the same order everywhere. Neither step sees the membership of
-the target. A new attack is one file with one subclass. Several queries per record: signals (K, n, q) and (n, q); each query is fitted on its
-own and the log-likelihoods are averaged.
+the target. A new attack is one file with one subclass. Several queries per record: signals (K, n, q) and (n, q); each query is fitted on
+its own and the log-likelihoods are averaged.
 """
 
 from __future__ import annotations

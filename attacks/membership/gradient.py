@@ -9,6 +9,7 @@ Per-record gradients by `torch.func`, in chunks; the module runs in evaluation m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -72,7 +73,7 @@ def gradient_alignment(
     for state in checkpoints:
         _check_state(module, state)
     total = torch.zeros(len(features), dtype=torch.float64)
-    for before, after in zip(checkpoints[:-1], checkpoints[1:], strict=True):
+    for before, after in pairwise(checkpoints):
         move = {name: (before[name].detach() - after[name].detach()).double().flatten() for name in _trainable(module)}
         parts = [
             sum(part[name].double().flatten(1) @ move[name] for name in move) / _norm(part).clamp(min=bound)

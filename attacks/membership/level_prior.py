@@ -1,7 +1,7 @@
 """What a record's references should look like, given how well models fit it in general: a prior learned from all audited records.
 
-The level of a record is the mean of its two sides, (mean_IN + mean_OUT) / 2. A well-fitted record (high level) changes little when it enters
-training, a badly fitted one changes a lot and scatters more without it; one gap and one variance for all records hide that. Here
+The level of a record is the mean of its two sides, (mean_IN + mean_OUT) / 2. A well-fitted record (high level) changes little when it
+enters training, a badly fitted one changes a lot and scatters more without it; one gap and one variance for all records hide that. Here
     v_in, v_out   variance of the signal within a record and side,
     g             gap mean_IN - mean_OUT,
     tau^2         variance of a record's true gap around g: E (gap - g)^2 - v_in / n_in - v_out / n_out, at least 0,
@@ -42,7 +42,8 @@ def level_prior(statistics: ReferenceStatistics, query: int) -> LevelPrior:
     """
     inside, outside = statistics.inside, statistics.outside
     mean_in, mean_out = inside.mean[:, query], outside.mean[:, query]
-    window = Window.of((sum(means[:, query] for means in statistics.filled_means())) / 2)
+    filled_in, filled_out = statistics.filled_means()
+    window = Window.of((filled_in[:, query] + filled_out[:, query]) / 2)
     v_in, v_out = window.variance(inside, query), window.variance(outside, query)
     both = inside.known & outside.known
     gap = np.where(both, mean_in - mean_out, 0.0)

@@ -95,5 +95,6 @@ def _population(population: ArrayLike, n_models: int) -> Floats:
 def _check_pairs(member: Bools) -> None:
     if len(member) % 2 or np.any(member[0::2] == member[1::2]):
         raise ValueError(
-            f"pairs=True needs models 2i and 2i + 1 to be complements, got {len(member)} models that aren't; use pairs=False for independent coins"
+            f"pairs=True needs models 2i and 2i + 1 to be complements, got {len(member)} models that aren't; "
+            "use pairs=False for independent coins"
         )
