@@ -27,7 +27,8 @@ from privacy_audit.report.svg_posterior import posterior_picture
 from privacy_audit.report.svg_roc import roc_family, roc_picture, swatch
 
 if TYPE_CHECKING:
-    from privacy_audit.report.membership import AttackRates, MembershipEvidence
+    from attacks.membership.attack_report import AttackReport
+    from privacy_audit.report.membership import MembershipEvidence
     from privacy_audit.report.record import AuditReport
 
 
@@ -36,7 +37,7 @@ class MembershipView:
     """What the section on membership inference shows: the evidence, its rates, a picture, and a piece of each curve for the legend."""
 
     evidence: MembershipEvidence
-    rates: dict[str, AttackRates]
+    rates: dict[str, AttackReport]
     picture: Markup
     swatches: dict[str, Markup]
 
@@ -149,7 +150,7 @@ def _membership(report: AuditReport) -> MembershipView | None:
     chosen = evidence.registered
     picture = roc_family(report.claim, {name: roc_curve(scores) for name, scores in evidence.scores.items()}, chosen)
     swatches = {name: swatch(k, chosen=name == chosen) for k, name in enumerate(evidence.scores)}
-    return MembershipView(evidence, evidence.rates(level=report.level), picture, swatches)
+    return MembershipView(evidence, evidence.attack_reports(level=report.level), picture, swatches)
 
 
 def _settings(report: AuditReport) -> dict[str, str]:

@@ -19,15 +19,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from attacks.membership.metrics import auc, auc_interval, tpr_at_fpr, tpr_at_fpr_interval
+from attacks.membership.attack_report import AttackReport, attack_report
 from attacks.scores import MembershipScores
-from mechanisms.errors import InsufficientEvidenceError
 from mechanisms.json_ready import JsonValue, json_ready
 from mechanisms.validation import in_range, one_of, whole_number
 
 SCHEMA_VERSION = 1
 THREAT_MODEL = "black box, final model"
-LOW_FPRS = (1e-2, 1e-3, 0.0)
 MOST_RECORDS = 20
 
 
@@ -60,33 +58,6 @@ class ExposedRecord:
     def to_dict(self) -> dict[str, JsonValue]:
         """Return the JSON-ready record."""
         return {"record": self.record, "effect_size": json_ready(self.effect_size), "n_in": self.n_in, "n_out": self.n_out}
-
-
-@dataclass(frozen=True, slots=True)
-class LowRate:
-    """The TPR at a low FPR: `tpr` and its Clopper-Pearson `interval`, or why neither is known."""
-
-    fpr: float
-    tpr: float | None
-    interval: tuple[float, float] | None
-    missing: str = ""
-
-    def to_dict(self) -> dict[str, JsonValue]:
-        """Return the JSON-ready record."""
-        return {"fpr": self.fpr, "tpr": self.tpr, "interval": json_ready(self.interval), "missing": self.missing}
-
-
-@dataclass(frozen=True, slots=True)
-class AttackRates:
-    """How well one attack tells members from non-members; `auc_interval` is None below 2 members or 2 non-members."""
-
-    auc: float
-    auc_interval: tuple[float, float] | None
-    tpr: tuple[LowRate, ...]
-
-    def to_dict(self) -> dict[str, JsonValue]:
-        """Return the JSON-ready record."""
-        return {"auc": self.auc, "auc_interval": json_ready(self.auc_interval), "tpr": [rate.to_dict() for rate in self.tpr]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -143,12 +114,12 @@ class MembershipEvidence:
         object.__setattr__(self, "references_out", _spread("references_out", self.references_out))
         object.__setattr__(self, "failed_groups", tuple(self.failed_groups))
 
-    def rates(self, *, level: float = 0.95) -> dict[str, AttackRates]:
+    def attack_reports(self, *, level: float = 0.95) -> dict[str, AttackReport]:
         """Return for each attack its AUC and its TPR at FPR 0.01, at 0.001 and without a false positive, with intervals at `level`.
 
-        A TPR that the number of non-members cannot show is None, and `missing` says how many it would take.
+        What the number of non-members cannot show is a sentence instead: "needs >= 1000 non-members, got 250".
         """
-        return {name: _attack_rates(scores, level) for name, scores in self.scores.items()}
+        return {name: attack_report(scores, level=level) for name, scores in self.scores.items()}
 
     def to_dict(self, *, level: float = 0.95) -> dict[str, JsonValue]:
         """Return the JSON-ready record: counts, rates, record indices and effect sizes; no score and nothing of a record."""
@@ -162,7 +133,7 @@ class MembershipEvidence:
             "n_non_members": one.n_non_members,
             "n_targets": self.n_targets,
             "n_models": self.n_models,
-            "attacks": {name: rates.to_dict() for name, rates in self.rates(level=level).items()},
+            "attacks": {name: rates.to_dict() for name, rates in self.attack_reports(level=level).items()},
             "most_exposed": [record.to_dict() for record in self.most_exposed],
             "references_in": list(self.references_in),
             "references_out": list(self.references_out),
@@ -200,18 +171,3 @@ def _spread(name: str, spread: tuple[int, float, int]) -> tuple[int, float, int]
     if not least <= median <= most:
         raise ValueError(f"{name} must be (least, median, most) in rising order, got {tuple(spread)}")
     return least, float(median), most
-
-
-def _attack_rates(scores: MembershipScores, level: float) -> AttackRates:
-    try:
-        ends = auc_interval(scores, level)
-    except InsufficientEvidenceError:
-        ends = None
-    return AttackRates(auc(scores), ends, tuple(_low_rate(scores, f, level) for f in LOW_FPRS))
-
-
-def _low_rate(scores: MembershipScores, f: float, level: float) -> LowRate:
-    try:
-        return LowRate(f, tpr_at_fpr(scores, f), tpr_at_fpr_interval(scores, f, level))
-    except InsufficientEvidenceError:
-        return LowRate(f, None, None, f"needs >= {math.ceil(1 / f):,} non-members")

@@ -101,7 +101,8 @@ class AuditReport:
     @property
     def headline(self) -> str:
         """The verdict in one sentence."""
-        return headline(self.verdict, self.claim, self.bound, self.conformance, self.curve_tests)
+        trials = "canaries" if self.membership is None else "models"
+        return headline(self.verdict, self.claim, self.bound, self.conformance, self.curve_tests, trials=trials)
 
     @property
     def contradicted(self) -> bool:

@@ -92,7 +92,7 @@ class LinearScale:
 
     def __call__(self, value: float) -> float:
         """Return the pixel of a value; what lies beyond `high` is put there."""
-        return self.start + (self.end - self.start) * min(value, self.high) / self.high
+        return self.start + (self.end - self.start) * (min(value, self.high) / self.high)
 
     def ticks(self, at_most: int) -> list[float]:
         """Return round values from 0 up to `high`."""

@@ -88,8 +88,10 @@ def headline(
     bound: EpsilonBound,
     conformance: ConformanceReport | None,
     curve_tests: Sequence[CurveTest] = (),
+    *,
+    trials: str = "canaries",
 ) -> str:
-    """Say the verdict in one sentence that a manager understands."""
+    """Say the verdict in one sentence that a manager understands; `trials` names what a stronger audit needs more of."""
     claimed, shown = (f"epsilon {text}" for text in told_apart(claim.epsilon, bound.epsilon))
     origin = "the declared mechanism" if math.isinf(claim.epsilon) else f"the claim of {claimed}"
     if verdict == "violation":
@@ -102,11 +104,11 @@ def headline(
     if verdict == "suspicious" and curve_is_refuted(curve_tests):
         return f"The run is not as private as the privacy curve behind {origin}: its canaries can be told apart too well."
     if verdict == "suspicious":
-        return f"The evidence points above the claim of {claimed}, but does not prove it: audit again with more canaries."
+        return f"The evidence points above the claim of {claimed}, but does not prove it: audit again with more {trials}."
     if verdict == "tight":
         return f"No violation found, and the claim is nearly reached: {claimed} claimed, at least {shown} shown."
     if verdict == "inconclusive":
-        return f"This audit is too weak to say anything about the claim of {claimed}: use more canaries."
+        return f"This audit is too weak to say anything about the claim of {claimed}: use more {trials}."
     checked = " and the engine passed every conformance test" if conformance is not None else ""
     if math.isinf(claim.epsilon):
         return f"No finite epsilon is claimed; the attack shows at least epsilon {number(bound.epsilon)}{checked}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 
@@ -10,8 +11,10 @@ from attacks.canaries.finding import Finding
 from attacks.scores import AttackCounts, MembershipScores
 from mechanisms.guarantee import Neighboring, PrivacyGuarantee
 from privacy_audit.estimate.bound import EpsilonBound
+from privacy_audit.estimate.hierarchical import HierarchicalEpsilonPosterior
 from privacy_audit.estimate.posterior import EpsilonPosterior
 from privacy_audit.estimate.signals.conformance_report import ConformanceReport, ConformanceTest
+from privacy_audit.report.membership import ExposedRecord, MembershipEvidence
 from privacy_audit.report.record import AuditReport
 
 DELTA = 1e-5
@@ -93,6 +96,55 @@ def bare(**changes: object) -> AuditReport:
     return AuditReport(**({"claim": claim(mechanism="", assumptions=()), "bound": bound(assumptions=())} | changes))
 
 
+def membership(
+    names: tuple[str, ...] = ("LiRA, fixed variance", "RMIA", "Loss"), *, n_records: int = 600, n_targets: int = 4, **changes: object
+) -> MembershipEvidence:
+    """Attacks of falling strength on a few target models; the first one is registered."""
+    rng = np.random.default_rng(5)
+    model, record = np.repeat(np.arange(n_targets), n_records), np.tile(np.arange(n_records), n_targets)
+    member = rng.random(n_targets * n_records) < 0.5
+    member[:2] = True, False
+    shared = rng.normal(size=len(member))
+    outlier = record % 25 == 0  # a few records are remembered well
+
+    def one(strength: float) -> MembershipScores:
+        mean = strength * member * (1 + 2.5 * outlier)
+        return MembershipScores(mean + 0.6 * shared + 0.8 * rng.normal(size=len(member)), member, model, record)
+
+    fields: dict[str, object] = {
+        "scores": {name: one(1.2 / (k + 1)) for k, name in enumerate(names)},
+        "registered": names[0],
+        "most_exposed": tuple(ExposedRecord(25 * k, 6.1 * 0.93**k, 30 + k % 5, 30 - k % 5) for k in range(20)),
+        "references_in": (22, 30.0, 39),
+        "references_out": (21, 30.0, 38),
+        "n_targets": n_targets,
+        "n_models": 64,
+    }
+    return MembershipEvidence(**(fields | changes))
+
+
+@cache
+def model_posterior() -> HierarchicalEpsilonPosterior:
+    rng = np.random.default_rng(6)
+    tp, fp = rng.binomial(300, rng.beta(12, 40, 4)), rng.binomial(300, rng.beta(2, 80, 4))
+    return HierarchicalEpsilonPosterior.from_arrays(tp=tp, fp=fp, tn=300 - fp, fn=300 - tp, delta=DELTA)
+
+
+def shadow_report(**changes: object) -> AuditReport:
+    """An audit by shadow models: three attacks, several guesses about each of several models."""
+    fields: dict[str, object] = {
+        "claim": claim(8.0),
+        "bound": bound(1.27, assumptions=("The attack and its threshold were fixed beforehand.", "One guess per model counts.")),
+        "posterior": model_posterior(),
+        "power": 0.81,
+        "threat_model": {"What the attacker sees": "black box, final model", "Models": "64 trained, 4 attacked"},
+        "settings": {"n_models": 64, "attack": "LiRA, fixed variance"},
+        "title": "Digits classifier, shadow models",
+        "membership": membership(),
+    }
+    return AuditReport(**(fields | changes))
+
+
 def by_verdict() -> dict[str, AuditReport]:
     weak = EpsilonPosterior(AttackCounts(tp=22, fp=18, tn=232, fn=228), delta=DELTA)
     return {
@@ -120,6 +172,7 @@ def hostile() -> AuditReport:
         versions=pairs,
         seeds=pairs,
         title=text,
+        membership=membership((*HOSTILE, text), failed_groups=HOSTILE),
     )
 
 
@@ -135,4 +188,21 @@ def edges() -> dict[str, AuditReport]:
         "huge claim": report(claim=claim(123456.0)),
         "close call": bare(claim=claim(1.0), bound=bound(1.0004)),
         "many bounds": report(other_bounds=many),
+        **shadow_reports(),
+    }
+
+
+def shadow_reports() -> dict[str, AuditReport]:
+    failed = ("Models 12 to 15: out of memory after 3 attempts.", "Model 40: the loss was not finite.")
+    names = tuple(f"Attack number {k}" for k in range(14))
+    large = tuple(ExposedRecord(10**9 + k, math.inf if k == 0 else -1e-9 * k, 12_345, 12_345) for k in range(3))
+    few = membership(n_records=40, n_targets=1, most_exposed=(), references_in=(0, 0.0, 0))
+    many = membership(names, most_exposed=large, references_in=(1, 1234.5, 12_345), n_models=100_000)
+    claimless = claim(math.inf, mechanism="", assumptions=())
+    return {
+        "shadow models": shadow_report(membership=membership(failed_groups=failed)),
+        "shadow models without a claim": shadow_report(claim=claimless, power=None),
+        "a violation by shadow models": shadow_report(claim=claim(1.0)),
+        "few guesses": shadow_report(membership=few, posterior=None, claim=claimless, bound=bound(0.0), power=1.0),
+        "many attacks": shadow_report(membership=many, scores=scores()),
     }
