@@ -87,7 +87,8 @@ def same(a: ShadowRun, b: ShadowRun) -> bool:
     """Whether two runs hold the same bits."""
     names = ("model_id", "member", "signals")
     return all(
-        (x := getattr(a, name)).dtype == (y := getattr(b, name)).dtype and x.shape == y.shape and x.tobytes() == y.tobytes() for name in names
+        (x := getattr(a, name)).dtype == (y := getattr(b, name)).dtype and x.shape == y.shape and x.tobytes() == y.tobytes()
+        for name in names
     )
 
 

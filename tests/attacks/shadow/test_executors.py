@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from attacks.shadow.executors import as_executor, n_processors, open_executor
+from attacks.shadow.group import ShadowGroup
 from attacks.shadow.processes import ProcessExecutor
 from attacks.shadow.run import ShadowRun, ShadowTask, run_shadow
 from attacks.shadow.store import ShadowStore
-from mechanisms.errors import MissingLibraryError, ShadowRunFailed
-from tests.attacks.shadow.cheap_training import EXPERIMENT, always_die, first_time, logged, same, tasks, train, train_or_die
+from mechanisms.errors import MissingLibraryError
+from tests.attacks.shadow.cheap_training import EXPERIMENT, always_die, logged, same, tasks, train, train_or_die
 
 N = 6
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,19 @@ def killed_run(tmp_path: Path, spec: str) -> ShadowRun:
 
 @pytest.mark.parametrize(
     "spec",
-    ["", "threads", "in_process:2", "processes:0", "processes:x", "dask://host", "dask:host:1", "ray://:1", "submitit:", "submitit", "DASK"],
+    [
+        "",
+        "threads",
+        "in_process:2",
+        "processes:0",
+        "processes:x",
+        "dask://host",
+        "dask:host:1",
+        "ray://:1",
+        "submitit:",
+        "submitit",
+        "DASK",
+    ],
 )
 def test_unknown_word_lists_what_is_allowed(spec: str):
     allowed = r"in_process, processes, processes:N, dask, dask://HOST:PORT, ray, ray://HOST:PORT, submitit:FOLDER"
@@ -64,7 +77,9 @@ def test_bad_arguments_are_named():
 @pytest.mark.parametrize(("spec", "extra"), [("dask", "dask"), ("ray", "ray"), ("submitit:x", "slurm"), ("submitit-local:x", "slurm")])
 def test_missing_library_says_how_to_install_it(spec: str, extra: str, monkeypatch: pytest.MonkeyPatch):
     real = importlib.util.find_spec
-    monkeypatch.setattr("attacks.shadow.executors.find_spec", lambda name: None if name in ("distributed", "ray", "submitit") else real(name))
+    monkeypatch.setattr(
+        "attacks.shadow.executors.find_spec", lambda name: None if name in ("distributed", "ray", "submitit") else real(name)
+    )
     with pytest.raises(MissingLibraryError, match=rf'pip install "privacy-audit\[{extra}\]"'), open_executor(spec):
         pass
 
@@ -76,7 +91,9 @@ def test_slurm_without_slurm_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_opening_words_loads_no_engine():
-    code = "from attacks.shadow import executors\nimport sys\nsys.exit(bool({'distributed', 'ray', 'submitit', 'torch'} & set(sys.modules)))"
+    code = (
+        "from attacks.shadow import executors\nimport sys\nsys.exit(bool({'distributed', 'ray', 'submitit', 'torch'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -173,6 +190,63 @@ def test_dask_survives_a_killed_worker(tmp_path: Path, whole: ShadowRun):
     run = killed_run(tmp_path, "dask")
     assert same(run, whole)
     assert run.failed == ()
+
+
+def kill_then_train(group: int, victim: int, pid: int | None) -> ShadowGroup:
+    """As `train`, but the victim first kills a process that everybody needs; None is the parent of its worker."""
+    if group == victim:
+        os.kill(os.getppid() if pid is None else pid, signal.SIGKILL)
+        time.sleep(2)
+    return train(group)
+
+
+def check_lost(run: ShadowRun, store: ShadowStore, whole: ShadowRun) -> None:
+    """Something was finished and kept, the rest is listed, and a later run completes it."""
+    n_finished = len(store.groups())
+    assert 0 < n_finished < N
+    assert len(run.failed) == N - n_finished
+    resumed = run_shadow(tasks(N), store)
+    assert same(resumed, whole)
+    assert resumed.n_reused == n_finished
+
+
+def test_dask_scheduler_that_dies_loses_nothing_finished(tmp_path: Path, whole: ShadowRun):
+    file, store = tmp_path / "scheduler.json", ShadowStore(tmp_path / "store", experiment=EXPERIMENT)
+    serve = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    work = [
+        sys.executable,
+        "-m",
+        "distributed.cli.dask_worker",
+        "--nthreads",
+        "1",
+        "--no-nanny",
+        "--no-dashboard",
+        "--scheduler-file",
+        file,
+    ]
+    with subprocess.Popen([*serve, "--scheduler-file", file], cwd=ROOT) as scheduler, subprocess.Popen(work, cwd=ROOT) as worker:
+        try:
+            while not file.exists():
+                time.sleep(0.05)
+            address = json.loads(file.read_text())["address"]
+            with open_executor(address.replace("tcp:", "dask:")) as executor:
+                first = run_shadow(tasks(2), store, executor)
+                run = run_shadow(tasks(N, kill_then_train, victim=3, pid=scheduler.pid), store, executor)
+        finally:
+            scheduler.kill()
+            worker.kill()
+    assert (first.failed, first.n_trained) == ((), 2)
+    assert {kind for _, kind in run.failed} == {"BrokenExecutor"}
+    check_lost(run, store, whole)
+
+
+@pytest.mark.slow
+def test_ray_that_dies_loses_nothing_finished(tmp_path: Path, whole: ShadowRun):
+    store = ShadowStore(tmp_path / "store", experiment=EXPERIMENT)
+    run_shadow(tasks(2), store)
+    with open_executor("ray", workers=1) as executor:
+        run = run_shadow(tasks(N, kill_then_train, victim=3, pid=None), store, executor)
+    check_lost(run, store, whole)
 
 
 def test_ray_survives_a_killed_worker(tmp_path: Path, whole: ShadowRun):
