@@ -68,6 +68,12 @@ def test_missing_library_says_how_to_install_it(spec: str, extra: str, monkeypat
         pass
 
 
+def test_address_of_ray_without_its_client_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("attacks.shadow.ray_executor.find_spec", lambda name: None)
+    with pytest.raises(MissingLibraryError, match=r'pip install "ray\[client\]"'), open_executor("ray://127.0.0.1:10001"):
+        pass
+
+
 def test_slurm_without_slurm_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ValueError, match="needs SLURM's srun on this machine"), open_executor(f"submitit:{tmp_path}"):
