@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import ParamSpec, TypeVar
 
 from mechanisms.errors import MissingLibraryError
@@ -44,6 +45,8 @@ def opened(address: str | None, workers: int) -> Iterator[RayExecutor]:
     ------
     MissingLibraryError : an address needs the gRPC library, which plain Ray doesn't bring.
     """
+    if address is not None and find_spec("grpc") is None:
+        raise MissingLibraryError('a ray:// address needs Ray\'s client; install it with: pip install "ray[client]"')
     with _environment(_SILENT):
         import ray
 
@@ -72,10 +75,7 @@ def _connect(address: str | None, workers: int) -> None:
             job_config=job,
         )
         return
-    try:
-        ray.init(address, log_to_driver=False, configure_logging=False)
-    except ImportError:
-        raise MissingLibraryError('ray:// addresses need Ray\'s client; install it with: pip install "ray[client]"') from None
+    ray.init(address, log_to_driver=False, configure_logging=False)
 
 
 def _call(function: Callable[..., T], args: tuple[object, ...], kwargs: dict[str, object]) -> T:

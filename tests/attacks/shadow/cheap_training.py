@@ -2,7 +2,8 @@
 
     python -m tests.attacks.shadow.cheap_training STORE LOG [--die-at NAME]
 
-Each training adds one line to LOG, so that a test can count them; LOG.ready appears when the store is open. `--die-at` kills the process by SIGKILL inside a system call of a write.
+Each training adds one line to LOG, so that a test can count them; LOG.ready appears when the store is open. `--die-at` kills the process
+by SIGKILL inside a system call of a write.
 """
 
 from __future__ import annotations
@@ -36,6 +37,19 @@ def train(group: int, log: Path | None = None, seconds: float = 0.0, seed: int =
     if log is not None:
         note(log, group)
     return ShadowGroup(model_id=[2 * group, 2 * group + 1], member=member, signals=signals + member[..., None], seed=[seed, seed])
+
+
+def train_torch(group: int) -> ShadowGroup:
+    """A torch training whose sums are long enough that their last bits depend on the number of threads."""
+    import torch
+
+    generator = torch.Generator().manual_seed(group)
+    data = torch.randn(N_RECORDS, 20_000, generator=generator)
+    weights = torch.zeros(20_000, N_MODELS)
+    for _ in range(5):
+        weights += data.T @ torch.tanh(data.sum() / 1000 - data @ weights) / len(data)  # a whole sum is cut by threads, a row's is not
+    member = np.ones((N_MODELS, N_RECORDS), dtype=bool)
+    return ShadowGroup(model_id=[2 * group, 2 * group + 1], member=member, signals=(data @ weights).T.numpy())
 
 
 def train_or_die(group: int, marks: Path, victim: int, log: Path | None = None) -> ShadowGroup:
@@ -85,10 +99,8 @@ def tasks(n_groups: int = N_GROUPS, work: Callable[..., ShadowGroup] = train, **
 
 def same(a: ShadowRun, b: ShadowRun) -> bool:
     """Whether two runs hold the same bits."""
-    names = ("model_id", "member", "signals")
-    return all(
-        (x := getattr(a, name)).dtype == (y := getattr(b, name)).dtype and x.shape == y.shape and x.tobytes() == y.tobytes() for name in names
-    )
+    pairs = [(getattr(a, name), getattr(b, name)) for name in ("model_id", "member", "signals")]
+    return all(x.dtype == y.dtype and x.shape == y.shape and x.tobytes() == y.tobytes() for x, y in pairs)
 
 
 def main(store: str, log: str, *options: str) -> None:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import importlib.util
-import logging
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from attacks.shadow.executors import as_executor, n_processors, open_executor
+from attacks.shadow.group import ShadowGroup
 from attacks.shadow.processes import ProcessExecutor
 from attacks.shadow.run import ShadowRun, ShadowTask, run_shadow
 from attacks.shadow.store import ShadowStore
-from mechanisms.errors import MissingLibraryError, ShadowRunFailed
-from tests.attacks.shadow.cheap_training import EXPERIMENT, always_die, first_time, logged, same, tasks, train, train_or_die
+from mechanisms.errors import MissingLibraryError
+from tests.attacks.shadow.cheap_training import EXPERIMENT, always_die, logged, same, tasks, train, train_or_die, train_torch
 
 N = 6
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +44,10 @@ def killed_run(tmp_path: Path, spec: str) -> ShadowRun:
 # --- words ---
 
 
-@pytest.mark.parametrize(
-    "spec",
-    ["", "threads", "in_process:2", "processes:0", "processes:x", "dask://host", "dask:host:1", "ray://:1", "submitit:", "submitit", "DASK"],
-)
+BAD_WORDS = "threads in_process:2 processes:0 processes:x dask://host dask:host:1 ray://:1 submitit: submitit Ray"
+
+
+@pytest.mark.parametrize("spec", ["", *BAD_WORDS.split()])
 def test_unknown_word_lists_what_is_allowed(spec: str):
     allowed = r"in_process, processes, processes:N, dask, dask://HOST:PORT, ray, ray://HOST:PORT, submitit:FOLDER"
     with pytest.raises(ValueError, match=f"executor must be {allowed}.*got '{spec}'"), open_executor(spec):
@@ -63,9 +63,14 @@ def test_bad_arguments_are_named():
 
 @pytest.mark.parametrize(("spec", "extra"), [("dask", "dask"), ("ray", "ray"), ("submitit:x", "slurm"), ("submitit-local:x", "slurm")])
 def test_missing_library_says_how_to_install_it(spec: str, extra: str, monkeypatch: pytest.MonkeyPatch):
-    real = importlib.util.find_spec
-    monkeypatch.setattr("attacks.shadow.executors.find_spec", lambda name: None if name in ("distributed", "ray", "submitit") else real(name))
+    monkeypatch.setattr("attacks.shadow.executors.find_spec", lambda name: None)
     with pytest.raises(MissingLibraryError, match=rf'pip install "privacy-audit\[{extra}\]"'), open_executor(spec):
+        pass
+
+
+def test_address_of_ray_without_its_client_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("attacks.shadow.ray_executor.find_spec", lambda name: None)
+    with pytest.raises(MissingLibraryError, match=r'pip install "ray\[client\]"'), open_executor("ray://127.0.0.1:10001"):
         pass
 
 
@@ -76,7 +81,7 @@ def test_slurm_without_slurm_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_opening_words_loads_no_engine():
-    code = "from attacks.shadow import executors\nimport sys\nsys.exit(bool({'distributed', 'ray', 'submitit', 'torch'} & set(sys.modules)))"
+    code = "import sys, attacks.shadow.executors\nsys.exit(bool({'distributed', 'ray', 'submitit', 'torch'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -109,6 +114,22 @@ def test_processes_survive_a_killed_worker(tmp_path: Path, whole: ShadowRun):
     assert sorted(logged(tmp_path / "log")) == list(range(N))  # nobody else was trained again
 
 
+@pytest.mark.slow
+def test_torch_training_has_the_same_bits_whatever_the_threads():
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        here = run_shadow(tasks(2, train_torch))
+        free = train_torch(0).signals
+    finally:
+        torch.set_num_threads(before)
+    with open_executor("processes:2") as executor:
+        assert same(run_shadow(tasks(2, train_torch), executor=executor), here)
+    assert free.tobytes() != here.signals[:2].tobytes()  # two threads would not have given them
+
+
 def test_group_that_kills_every_worker_is_listed_alone(tmp_path: Path):
     with open_executor("processes:2") as executor:
         run = run_shadow(tasks(4, always_die, victim=1), ShadowStore(tmp_path, experiment=EXPERIMENT), executor)
@@ -139,7 +160,8 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path):
     code = (
         "import os, time, sys\nfrom attacks.shadow.executors import open_executor\n"
         "if __name__ == '__main__':\n    with open_executor('processes:1') as e:\n"
-        "        open(sys.argv[1] + '.part', 'w').write(str(e.submit(os.getpid).result()))\n        os.rename(sys.argv[1] + '.part', sys.argv[1])\n"
+        "        open(sys.argv[1] + '.part', 'w').write(str(e.submit(os.getpid).result()))\n"
+        "        os.rename(sys.argv[1] + '.part', sys.argv[1])\n"
         "        e.submit(time.sleep, 60).result()\n"
     )
     (tmp_path / "parent.py").write_text(code)
@@ -173,6 +195,54 @@ def test_dask_survives_a_killed_worker(tmp_path: Path, whole: ShadowRun):
     run = killed_run(tmp_path, "dask")
     assert same(run, whole)
     assert run.failed == ()
+
+
+def kill_then_train(group: int, victim: int, pid: int | None) -> ShadowGroup:
+    """As `train`, but the victim first kills a process that everybody needs; None is the parent of its worker."""
+    if group == victim:
+        os.kill(os.getppid() if pid is None else pid, signal.SIGKILL)
+        time.sleep(2)
+    return train(group)
+
+
+def check_lost(run: ShadowRun, store: ShadowStore, whole: ShadowRun) -> None:
+    """Something was finished and kept, the rest is listed, and a later run completes it."""
+    n_finished = len(store.groups())
+    assert 0 < n_finished < N
+    assert len(run.failed) == N - n_finished
+    resumed = run_shadow(tasks(N), store)
+    assert same(resumed, whole)
+    assert resumed.n_reused == n_finished
+
+
+def test_dask_scheduler_that_dies_loses_nothing_finished(tmp_path: Path, whole: ShadowRun):
+    file, store = tmp_path / "scheduler.json", ShadowStore(tmp_path / "store", experiment=EXPERIMENT)
+    common = ["--no-dashboard", "--scheduler-file", file]
+    serve = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", *common]
+    work = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1", "--no-nanny", *common]
+    with subprocess.Popen(serve, cwd=ROOT) as scheduler, subprocess.Popen(work, cwd=ROOT) as worker:
+        try:
+            while not file.exists():
+                time.sleep(0.05)
+            address = json.loads(file.read_text())["address"]
+            with open_executor(address.replace("tcp:", "dask:")) as executor:
+                first = run_shadow(tasks(2), store, executor)
+                run = run_shadow(tasks(N, kill_then_train, victim=3, pid=scheduler.pid), store, executor)
+        finally:
+            scheduler.kill()
+            worker.kill()
+    assert (first.failed, first.n_trained) == ((), 2)
+    assert {kind for _, kind in run.failed} == {"BrokenExecutor"}
+    check_lost(run, store, whole)
+
+
+@pytest.mark.slow
+def test_ray_that_dies_loses_nothing_finished(tmp_path: Path, whole: ShadowRun):
+    store = ShadowStore(tmp_path / "store", experiment=EXPERIMENT)
+    run_shadow(tasks(2), store)
+    with open_executor("ray", workers=1) as executor:
+        run = run_shadow(tasks(N, kill_then_train, victim=3, pid=None), store, executor)
+    check_lost(run, store, whole)
 
 
 def test_ray_survives_a_killed_worker(tmp_path: Path, whole: ShadowRun):
