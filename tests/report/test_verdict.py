@@ -28,6 +28,10 @@ epsilons = st.floats(0, 50)
         (1.0, 0.89, {}, "consistent"),
         (0.0, 0.0, {}, "consistent"),
         (math.inf, 7.0, {}, "consistent"),
+        (math.inf, 0.0, {"power": 0.1}, "consistent"),
+        (math.inf, math.inf, {}, "consistent"),
+        (math.inf, 7.0, {"credible_lower": 9.0}, "consistent"),
+        (math.inf, 7.0, {"conformance": conformance("rate")}, "suspicious"),
         (1.0, 0.0, {"power": 0.49}, "inconclusive"),
         (1.0, 0.0, {"power": LEAST_POWER}, "consistent"),
         (1.0, 0.0, {"power": None}, "consistent"),
@@ -74,3 +78,21 @@ def test_a_close_call_shows_the_digits_that_decide() -> None:
         "The claim is false: epsilon 1 was claimed, but the attack proves at least epsilon 1.0004 at level 0.95."
     )
     assert "at least epsilon ∞" in headline("violation", claim(1.0), bound(math.inf), None)
+
+
+@pytest.mark.parametrize(
+    ("shown", "more", "sentence"),
+    [
+        (1.27, None, "No finite epsilon is claimed; the attack shows at least epsilon 1.27."),
+        (0.0, None, "No finite epsilon is claimed; the attack shows at least epsilon 0."),
+        (1.0, conformance(), "No finite epsilon is claimed; the attack shows at least epsilon 1 and the engine passed every conformance test."),
+    ],
+)
+def test_an_infinite_claim_claims_nothing(shown: float, more: object, sentence: str) -> None:
+    assert headline("consistent", claim(math.inf), bound(shown), more) == sentence  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("verdict", ["suspicious", "inconclusive"])
+def test_a_stronger_audit_needs_more_of_what_it_had(verdict: str) -> None:
+    assert headline(verdict, claim(), bound(), None).endswith("more canaries.")  # type: ignore[arg-type]
+    assert headline(verdict, claim(), bound(), None, trials="models").endswith("more models.")  # type: ignore[arg-type]
