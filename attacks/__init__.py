@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from attacks.canaries.result import CanaryResult as CanaryResult
     from attacks.scores import AttackCounts as AttackCounts
     from attacks.scores import MembershipScores as MembershipScores
+    from attacks.shadow.ensemble import ShadowTrainer as ShadowTrainer
+    from attacks.shadow.shadow_models import ShadowModels as ShadowModels
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -23,5 +25,7 @@ __getattr__, __dir__ = lazy_names(
         "CanaryResult": "attacks.canaries.result",
         "Finding": "attacks.canaries.finding",
         "preflight": "attacks.canaries.preflight",
+        "ShadowModels": "attacks.shadow.shadow_models",
+        "ShadowTrainer": "attacks.shadow.ensemble",
     },
 )
