@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from attacks.signals import logit_from_probabilities as logit_from_probabilities
     from attacks.signals import logit_signal as logit_signal
     from attacks.signals import loss_signal as loss_signal
+    from attacks.shadow.ensemble import ShadowTrainer as ShadowTrainer
+    from attacks.shadow.shadow_models import ShadowModels as ShadowModels
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -57,5 +59,7 @@ __getattr__, __dir__ = lazy_names(
         "logit_signal": "attacks.signals",
         "loss_signal": "attacks.signals",
         "logit_from_probabilities": "attacks.signals",
+        "ShadowModels": "attacks.shadow.shadow_models",
+        "ShadowTrainer": "attacks.shadow.ensemble",
     },
 )

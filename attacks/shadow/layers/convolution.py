@@ -125,7 +125,7 @@ class StackedConv2d:
         """Keep the output gradient; return the patches' if wanted."""
         assert self._patches is not None
         places = gradient.permute(0, 1, 3, 4, 2)
-        d = places.reshape(*self._patches.shape[:3], -1)
+        d = places.reshape(*self._patches.shape[:3], -1).contiguous()
         self._gradients = AffineGradients(self._patches, d, has_bias=self._bias is not None)
         if not wanted:
             return None

@@ -2,6 +2,7 @@
 
 A record's gradient has one row per distinct token, the sum of d_l over that token's places, so
 ||g||^2 = sum over pairs of places with equal tokens of <d_l, d_l'>: L^2 D operations instead of a table of V D floats a record.
+The padding token has no gradient, as in torch. Opacus 1.6.0 gives it one; that is the only layer where clipped sums differ from its own.
 
 References
 ----------

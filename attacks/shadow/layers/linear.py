@@ -38,7 +38,7 @@ class StackedLinear:
         """Keep the output gradient; return W^T times it if wanted."""
         assert self._input is not None
         n_out = gradient.shape[-1]
-        d = gradient.reshape(*self._input.shape[:3], n_out)
+        d = gradient.reshape(*self._input.shape[:3], n_out).contiguous()
         self._gradients = AffineGradients(self._input, d, has_bias=self._bias is not None)
         if not wanted:
             return None
