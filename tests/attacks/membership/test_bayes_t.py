@@ -24,7 +24,7 @@ def test_prediction_is_the_integral_over_mean_and_variance():
     prior = NormalInverseGamma(np.array([[center]]), np.array([[weight]]), np.array([[variance]]))
     predicted = prior.predict(one_side(data), count)
 
-    m, log_v = np.linspace(-30, 30, 6001)[:, None], np.linspace(-8, 12, 401)
+    m, log_v = np.linspace(-20, 20, 2001)[:, None], np.linspace(-6, 10, 161)
     v = np.exp(log_v)
     law = stats.invgamma.pdf(v, count / 2, scale=count * variance / 2) * stats.norm.pdf(m, center, np.sqrt(v / weight)) * v
 

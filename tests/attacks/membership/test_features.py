@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -129,7 +131,7 @@ def test_gradient_alignment_equals_the_loop():
     net, x, y = small_net()
     states = [{name: value.clone() for name, value in small_net(seed)[0].state_dict().items()} for seed in range(3)]
     expected = np.zeros(7)
-    for before, after in zip(states[:-1], states[1:], strict=True):
+    for before, after in pairwise(states):
         net.load_state_dict(before)
         move = torch.cat([(before[name] - after[name]).flatten() for name, _ in net.named_parameters()])
         expected += [float(g @ move) / max(float(g.norm()), 1.5) for g in gradients_by_loop(net, x, y)]

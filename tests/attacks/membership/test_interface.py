@@ -37,7 +37,7 @@ def run(attack: Attack, game: Game, order: np.ndarray | slice = slice(None), shi
 
 @pytest.fixture
 def game(rng: np.random.Generator) -> Game:
-    return gaussian_game(rng=rng, n=80, n_ref=10)
+    return gaussian_game(rng=rng, n=200, n_ref=10)
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=repr)
@@ -52,10 +52,10 @@ def test_clone_and_parameters(attack: Attack, game: Game):
 @pytest.mark.parametrize("attack", ATTACKS, ids=repr)
 def test_scores_have_the_records_shape_and_find_members(attack: Attack, game: Game):
     score = run(attack, game)
-    assert score.shape == (80,)
+    assert score.shape == (200,)
     assert score.dtype == np.float64
     if not isinstance(attack, LossAttack):
-        assert game.scores(score).auc > 0.5  # 0.77 to 0.85 expected, sd 0.05: false alarm below 1e-6
+        assert game.scores(score).auc > 0.5  # 0.7 to 0.85 expected, sd 0.035: false alarm below 1e-6
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=repr)
@@ -92,10 +92,10 @@ def test_torch_tensors_and_integers_for_membership_are_taken(attack: Attack, gam
 def test_bad_targets_are_refused(attack: Attack, game: Game):
     fitted = clone(attack).fit(game.ref_signals, game.ref_member, game.ref_population)
     for target, message in (
-        (game.target[:-1], r"target_signals must have shape \(80,\) like the references, got \(79,\)"),
-        (game.target[:, None], r"got \(80, 1\)"),
-        (np.where(np.arange(80) == 3, np.nan, game.target), "target_signals must be finite, got 1"),
-        (np.where(np.arange(80) == 3, -np.inf, game.target), "target_signals must be finite, got 1"),
+        (game.target[:-1], r"target_signals must have shape \(200,\) like the references, got \(199,\)"),
+        (game.target[:, None], r"got \(200, 1\)"),
+        (np.where(np.arange(200) == 3, np.nan, game.target), "target_signals must be finite, got 1"),
+        (np.where(np.arange(200) == 3, -np.inf, game.target), "target_signals must be finite, got 1"),
     ):
         with pytest.raises(ValueError, match=message):
             fitted.score(target, game.population)

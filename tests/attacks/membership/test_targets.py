@@ -44,7 +44,7 @@ def test_membership_of_target_and_complement_is_not_used(attack: LiRA | BayesT, 
 
 
 def test_null_scores_say_nothing(rng: np.random.Generator):
-    """Signals without any effect: mean AUC over 12 targets of 400 records 0.5, sd 0.0083; 6 sd. A complement used as reference would not."""
+    """Signals without any effect: mean AUC over 12 targets of 400 records 0.5, sd 0.0083; 6 sd."""
     _, member, _ = half_split(rng=rng, k=12, n=400)
     signals = rng.normal(size=400) + rng.normal(size=(12, 400))
     assert leave_one_out_scores(BayesT(), signals, member).auc == pytest.approx(0.5, abs=0.05)
