@@ -1,4 +1,4 @@
-"""BayesT: Bayesian likelihood ratio with Student-t sides and a prior for each record; the strongest attack here at every budget.
+"""BayesT: Bayesian likelihood ratio with Student-t sides and a prior for each record, for few references.
 
 Per record and side the signal is normal with unknown mean and variance under a normal-inverse-gamma prior (mu0, kappa0, nu0, v0). After n
 references with mean xbar and sum of squares SS the prediction for the target's phi_0 is Student-t with
