@@ -187,7 +187,7 @@ def _outputs(name: str, values: ArrayLike, labels: ArrayLike) -> tuple[Floats, N
     has_classes, single = len(shape) >= 2 and shape[-2] == n and shape[-1] >= 1, shape[-1:] == (n,)
     if not (has_classes or single):
         raise ValueError(f"{name} must have shape (..., {n}, C), or (..., {n}) or (..., {n}, 1) for two classes, got {shape}")
-    if has_classes and single and n > 2 and not np.any(truth > 1):
+    if has_classes and single and n > 2 and truth.max() == 1 and truth.min() == 0:
         raise ValueError(
             f"{name} of shape {shape} with labels 0 and 1 may be {n} classes or one output per record of {n} models; "
             f"pass one output as (..., {n}, 1), or take another number of records at a time"

@@ -1,4 +1,4 @@
-"""BayesT: Bayesian likelihood ratio with Student-t sides and a prior for each record; the strongest attack here at every budget.
+"""BayesT: Bayesian likelihood ratio with Student-t sides and a prior for each record, for few references.
 
 Per record and side the signal is normal with unknown mean and variance under a normal-inverse-gamma prior (mu0, kappa0, nu0, v0). After n
 references with mean xbar and sum of squares SS the prediction for the target's phi_0 is Student-t with
@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from scipy.special import gammaln, stdtr
 
 from attacks.membership.attack import ReferenceAttack
-from attacks.membership.level_prior import LevelPrior, level_prior, level_variance
+from attacks.membership.level_prior import LevelPrior, level_prior
 from attacks.membership.references import Floats, ReferenceStatistics, SideStatistics
 from mechanisms.validation import one_of, positive
 
@@ -77,7 +77,8 @@ class BayesT(ReferenceAttack):
     Parameters
     ----------
     prior : "level" (default): learned from records of similar level; "pooled": one gap and variance for all records, weight 0.5.
-    online : use IN and OUT references (default), or OUT only. Offline no other side centers a record, so the weight of the center is 0.
+    online : use IN and OUT references (default), or OUT only. Offline no other side centers a record, so the weight of the center is 0, and
+        the variance is the pooled one under either prior: without the gap of each level, the variance of each level alone costs TPR.
     prior_count : nu0 > 0, how many references the prior variance is worth.
 
     Attributes
@@ -126,7 +127,7 @@ class BayesT(ReferenceAttack):
         self._learn(ref_signals, ref_member, online=self.online)
         statistics = self.statistics_
         if not self.online:
-            self.outside_ = _offline_prior(statistics, self.prior).predict(statistics.outside, prior_count)
+            self.outside_ = _offline_prior(statistics).predict(statistics.outside, prior_count)
             return self
         prior_in, prior_out = _pooled_priors(statistics) if self.prior == "pooled" else _level_priors(statistics)
         self.inside_ = prior_in.predict(statistics.inside, prior_count)
@@ -172,14 +173,10 @@ def _from_other_side(
     return NormalInverseGamma(np.where(known, other.mean + gap, side.mean), np.where(known, weight, 0.0), variance)
 
 
-def _offline_prior(statistics: ReferenceStatistics, prior: str) -> NormalInverseGamma:
-    """Return a prior without a center (weight 0); a record without OUT is placed below its IN side with the weight of one reference."""
-    outside, shape = statistics.outside, statistics.shape
-    if prior == "pooled":
-        variance = np.broadcast_to(outside.pooled_variance(), shape)
-    else:
-        level = outside.mean if outside.known.all() else statistics.filled_means()[1]
-        variance = np.stack([level_variance(outside, level[:, query], query) for query in range(shape[1])], axis=1)
+def _offline_prior(statistics: ReferenceStatistics) -> NormalInverseGamma:
+    """Return the pooled prior without a center (weight 0); a record without OUT is placed below its IN side with the weight 1."""
+    outside = statistics.outside
     known = outside.known[:, None]
-    center = outside.mean if known.all() else statistics.filled_means()[1]
-    return NormalInverseGamma(center, np.where(known, 0.0, 1.0), variance)
+    _, center = statistics.filled_means()
+    variance = np.broadcast_to(outside.pooled_variance(), statistics.shape)
+    return NormalInverseGamma(center, np.where(known, 0.0, 1.0) * np.ones(statistics.shape), variance)

@@ -53,11 +53,6 @@ def level_prior(statistics: ReferenceStatistics, query: int) -> LevelPrior:
     return LevelPrior(v_in, v_out, expected, np.maximum(excess, 0.0))
 
 
-def level_variance(side: SideStatistics, level: Floats, query: int) -> Floats:
-    """Return the variance expected of each record from one side alone, shape (n,)."""
-    return Window.of(level).variance(side, query)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
     """Neighbors of each record in the order of level: positions `low` (inclusive) to `high` (exclusive) of `order`."""

@@ -118,7 +118,8 @@ class RMIA(ReferenceAttack):
         return np.searchsorted(ordered, log_ratio - np.log(self.gamma), side="right").astype(np.float64), log_ratio
 
     def _offline(self, log_mean: Floats) -> Floats:
-        return np.asarray(np.log(((1 + self.a) * np.exp(log_mean) + 1 - self.a) / 2))
+        with np.errstate(divide="ignore"):  # a = 1: the second term is 0
+            return np.asarray(np.logaddexp(np.log((1 + self.a) / 2) + log_mean, np.log((1 - self.a) / 2)))
 
 
 def _population(population: ArrayLike | None, wanted: tuple[int | None, ...]) -> Floats:
