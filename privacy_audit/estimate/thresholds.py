@@ -19,7 +19,7 @@ from mechanisms.validation import in_range, one_of, probability_level, valid_del
 from privacy_audit.estimate.bound import EpsilonBound
 from privacy_audit.estimate.curves.epsilon_curve import EpsilonCurve, valid_deltas
 from privacy_audit.estimate.lower_bound import epsilon_lower_bound
-from privacy_audit.estimate.strategies.band import band_epsilon
+from privacy_audit.estimate.strategies.band import band_epsilon, band_epsilon_at
 from privacy_audit.estimate.strategies.hull import NO_PROOF, hull_epsilon
 from privacy_audit.estimate.strategies.multi_split import SPLITS, multi_split_epsilon
 from privacy_audit.estimate.strategies.order_statistics import declared_counts as declared_counts
@@ -64,9 +64,9 @@ def audit_scores(
     delta : probability in [0, 1).
     level : P(bound <= true epsilon) is at least this.
     strategy : "order_statistics", thresholds at order statistics with false-positive counts 0, 1, 2, 3, 5, 8, ..., and the mirrored ones;
-        "split", chosen on one random half and counted on the other; "multi_split", the median over many halves; "band", any threshold,
-        from a simultaneous band of both distribution functions; a number, a threshold fixed without these scores; "hull", without
-        proof and for comparison only.
+        "split", chosen on one random half and counted on the other; "multi_split", the median over many halves; "band", the best of all
+        thresholds, where any may be looked at (`audit_chosen_threshold`); a number, a threshold fixed without these scores; "hull",
+        without proof and for comparison only.
     neighboring : the relation under which the two worlds of the attack differ.
     n_splits : number of splits of "multi_split".
     rng : draws the splits; with "order_statistics" it orders equal scores at random, without it they count against the attack.
@@ -117,6 +117,56 @@ def audit_scores(
     )
 
 
+def audit_chosen_threshold(
+    scores: MembershipScores,
+    threshold: float,
+    *,
+    delta: float,
+    level: float = 0.95,
+    neighboring: Neighboring = Neighboring.ADD_REMOVE,
+) -> EpsilonBound:
+    """Return what "score >= threshold" says about epsilon, where the threshold may have been picked after a look at the scores.
+
+    Parameters
+    ----------
+    scores, delta, level, neighboring : as in `audit_scores`.
+    threshold : any number.
+
+    Returns
+    -------
+    `EpsilonBound`, in nats; the largest over all thresholds is that of `audit_scores` with strategy "band".
+
+    Raises
+    ------
+    ValueError : delta or level out of range, threshold not a number, too many scores.
+
+    Guarantee
+    ---------
+    With probability at least `level` the values at all thresholds and all delta hold together, those of strategy "band" included; the
+    proof stands at `band_epsilon_at`.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(3)
+    >>> member = np.arange(2000) % 2 == 0
+    >>> scores = MembershipScores(rng.laplace(size=2000) + 2 * member, member)
+    >>> best = audit_scores(scores, delta=0.0, strategy="band").epsilon
+    >>> 1 < audit_chosen_threshold(scores, np.median(scores.score), delta=0.0).epsilon <= best
+    True
+    """
+    delta, level = valid_delta(delta), probability_level(level)
+    threshold = in_range(-math.inf, math.inf, closed="both", threshold=threshold)
+    _refuse_too_many(len(scores), "band")
+    return EpsilonBound(
+        epsilon=float(band_epsilon_at(scores, threshold, deltas=np.array([delta]), alpha=1 - level)[0]),
+        delta=delta,
+        level=level,
+        method="band, at a threshold chosen afterwards",
+        neighboring=neighboring,
+        assumptions=(INDEPENDENT_SCORES, FIXED_ATTACK, TIES_AGAINST),
+    )
+
+
 def audit_curve(
     scores: MembershipScores,
     *,
@@ -132,7 +182,7 @@ def audit_curve(
     ----------
     scores, level, neighboring, rng : as in `audit_scores`.
     deltas : probabilities in [0, 1), shape (n,).
-    strategy : "order_statistics", the tighter one, or "band", valid at any threshold as well.
+    strategy : "order_statistics", or "band", which `audit_chosen_threshold` shares its error with.
 
     Returns
     -------
@@ -173,7 +223,7 @@ def _simultaneous(
     scores: MembershipScores, deltas: NDArray[np.float64], level: float, strategy: str, rng: RngLike
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     if strategy == "band":
-        return band_epsilon(scores, deltas=deltas, alpha=1 - level), ()
+        return band_epsilon(scores, deltas=deltas, alpha=1 - level), (TIES_AGAINST,)
     epsilon = order_statistics_epsilon(scores, deltas=deltas, alpha=1 - level, rng=rng)
     return epsilon, (TIES_AGAINST if rng is None else TIES_BY_KEY,)
 

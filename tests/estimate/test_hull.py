@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from attacks.scores import MembershipScores
 from privacy_audit.estimate.bound import EpsilonBound
 from privacy_audit.estimate.lower_bound import clopper_pearson_epsilon
-from privacy_audit.estimate.strategies.band import threshold_counts
-from privacy_audit.estimate.strategies.hull import hull_corners, hull_epsilon
+from privacy_audit.estimate.strategies.hull import hull_corners, hull_epsilon, threshold_counts
 from privacy_audit.estimate.thresholds import audit_scores
 from tests.estimate.known_scores import laplace_scores
 

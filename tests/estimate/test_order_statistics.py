@@ -12,7 +12,8 @@ from attacks.scores import MembershipScores
 from mechanisms.accounting.gaussian import gaussian_epsilon
 from privacy_audit.estimate.lower_bound import rate_upper_limit
 from privacy_audit.estimate.region import implied_epsilon
-from privacy_audit.estimate.strategies.order_statistics import declared_counts, largest_tpr, node_p_value, order_statistics_epsilon
+from privacy_audit.estimate.strategies.order_statistics import declared_counts, order_statistics_epsilon
+from privacy_audit.estimate.strategies.threshold_nodes import largest_tpr, node_p_value
 from privacy_audit.estimate.thresholds import audit_curve, audit_scores
 from tests.estimate.known_scores import coin_scores, gaussian_scores, laplace_scores, most_violations
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from attacks.scores import MembershipScores
 from privacy_audit.estimate.lower_bound import clopper_pearson_epsilon
-from privacy_audit.estimate.strategies.band import threshold_counts
 
 NO_PROOF = (
     "the error is divided by the number of corners of the empirical ROC's hull, which the same scores decide: there is no proof "
@@ -39,6 +38,17 @@ def hull_epsilon(scores: MembershipScores, *, delta: float, alpha: float) -> tup
         fp=fp, tn=scores.n_non_members - fp, fn=fn, tp=scores.n_members - fn, delta=delta, alpha=alpha / len(corner)
     )
     return float(epsilon.max()), len(corner)
+
+
+def threshold_counts(scores: MembershipScores) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return (fp, fn) at the thresholds "score >= s" for every distinct score s, from the lowest to the highest, and above all."""
+    order = np.argsort(scores.score, kind="stable")
+    score, member = scores.score[order], scores.member[order]
+    first = np.flatnonzero(np.append(True, score[1:] != score[:-1]))
+    fn = np.append(0, np.cumsum(member))
+    tn = np.arange(len(score) + 1) - fn
+    at = np.append(first, len(score))
+    return scores.n_non_members - tn[at], fn[at]
 
 
 def hull_corners(x: NDArray[np.intp], y: NDArray[np.intp]) -> NDArray[np.intp]:
