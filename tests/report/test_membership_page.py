@@ -75,7 +75,7 @@ def test_reports_without_shadow_models_have_no_such_section() -> None:
 
 
 def test_no_score_is_printed_and_the_page_stays_small() -> None:
-    n = 100_000
+    n = 20_000
     rng = np.random.default_rng(8)
     member, model = rng.random(n) < 0.5, np.arange(n) % 2
     drawn = [rng.uniform(1111.1111, 9999.9999, n) for _ in range(12)]
