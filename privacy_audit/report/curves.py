@@ -17,6 +17,7 @@ from attacks.scores import MembershipScores
 from mechanisms.guarantee import PrivacyGuarantee
 
 if TYPE_CHECKING:
+    from privacy_audit.estimate.hierarchical import HierarchicalEpsilonPosterior
     from privacy_audit.estimate.posterior import EpsilonPosterior
 
 Floats = NDArray[np.float64]
@@ -83,7 +84,7 @@ class Density:
     at_zero: float
 
 
-def posterior_density(posterior: EpsilonPosterior, claim: PrivacyGuarantee) -> Density:
+def posterior_density(posterior: EpsilonPosterior | HierarchicalEpsilonPosterior, claim: PrivacyGuarantee) -> Density:
     """Return the density over all but the last thousandth of the posterior, and as far as the claim if that is near."""
     high = float(posterior.ppf(0.999))
     if claim.epsilon <= 2.5 * high:

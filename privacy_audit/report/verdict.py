@@ -8,7 +8,7 @@ Rules (who may say what):
   epsilon at one delta, and the whole level 1 - `level` is pre-registered for the one bound: a second test that could say "violation" would
   spend it twice. Tests with an asymptotic level, and the posterior of the engine (whose parameters the conformance tests already judge at
   their own level), decide nothing;
-- a claim of infinite epsilon claims nothing: no bound can contradict it or come near it, so it is "consistent" unless one of the above holds;
+- a claim of infinite epsilon claims nothing: no bound can contradict it, so it is "consistent" unless one of the above holds;
 - "tight": bound / claim >= 0.9;
 - "inconclusive": an ideal mechanism whose epsilon equals the claim would have left a bound of zero in more than half of such audits,
   so silence means nothing here;
@@ -98,9 +98,7 @@ def headline(
         return f"The claim is false: {claimed} was claimed, but the attack proves at least {shown} at level {bound.level:g}."
     if verdict == "suspicious" and conformance is not None and not conformance.passed:
         reuse = " Repeated noise can be subtracted, so this run protects nothing." if conformance.noise_is_reused else ""
-        return (
-            f"The training engine does not do what {origin} assumes: its tests of {listed(conformance.broken)} failed.{reuse}"
-        )
+        return f"The training engine does not do what {origin} assumes: its tests of {listed(conformance.broken)} failed.{reuse}"
     if verdict == "suspicious" and curve_is_refuted(curve_tests):
         return f"The run is not as private as the privacy curve behind {origin}: its canaries can be told apart too well."
     if verdict == "suspicious":

@@ -63,6 +63,11 @@ def test_the_section_says_how_little_its_intervals_promise() -> None:
     assert "are pooled" not in section(render(shadow_reports()["few guesses"])).text
 
 
+def test_one_model_has_no_others() -> None:
+    alone = membership(n_targets=1, n_models=1, most_exposed=(), references_in=(0, 0.0, 0), references_out=(0, 0.0, 0))
+    assert "One model was trained and attacked. Each attack made 600 guesses" in section(render(shadow_report(membership=alone))).text
+
+
 def test_reports_without_shadow_models_have_no_such_section() -> None:
     for record in (report(), bare()):
         assert "Membership inference" not in render(record)
@@ -70,7 +75,7 @@ def test_reports_without_shadow_models_have_no_such_section() -> None:
 
 
 def test_no_score_is_printed_and_the_page_stays_small() -> None:
-    n = 100_000
+    n = 20_000
     rng = np.random.default_rng(8)
     member, model = rng.random(n) < 0.5, np.arange(n) % 2
     drawn = [rng.uniform(1111.1111, 9999.9999, n) for _ in range(12)]
