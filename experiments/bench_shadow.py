@@ -1,10 +1,10 @@
 """How much faster are shadow models in lock-step than one after the other? (Opacus hooks mode; aims: MLP 20 x, small CNN 5 x)
 
-DP-SGD on digits: pool of 1,797 records, 898 or 899 members a model, sample rate 1/15, sigma = C = 1. Two peers, both single models in Opacus's
-hooks mode: "bare" indexes batches out of a tensor and skips the data loader and the accountant, which is the least that Opacus can cost;
-"engine" is `make_private` with its own Poisson loader, as users run it. Ours and both peers are timed in turn; CPU time of one thread per
-model and step, medians over repeats (other work on the machine slows all three). The last row trains 256 models for 200 steps and asks
-each of them for its logits on the whole pool.
+DP-SGD on digits: a pool of 1,797 records, half of them members of each model, sample rate 1/15, sigma = C = 1. Two peers, both one model in
+Opacus's hooks mode: "bare" indexes batches out of a tensor and skips data loader and accountant, the least that Opacus can cost; "engine"
+is `make_private` with its own Poisson loader, as users run it. Ours and both peers are timed in turn: CPU time of one thread per model and
+step, medians over repeats (other work on the machine slows all three). The last row trains 256 models for 200 steps and asks each of them
+for its logits on the whole pool.
 
 Run: python experiments/bench_shadow.py        (about 4 minutes)
 """
@@ -40,10 +40,10 @@ LR = 0.5
 class Config:
     """How often, and how many steps each time."""
 
-    repeats: int = 7
+    repeats: int = 5
     sizes: tuple[int, ...] = (1, 16, 64)
     peer_steps: int = 60
-    model_steps: int = 800  # models times steps of ours in one repeat, at least 10 steps
+    steps: int = 50
     digits_models: int = 256
     digits_steps: int = 200
     seed: int = 1
@@ -130,11 +130,10 @@ def opacus_engine(make: Callable[[], nn.Module], steps: int) -> float:
 
 def compare(make: Callable[[], nn.Module], models: int, config: Config, rng: np.random.Generator) -> dict[str, object]:
     """One row: milliseconds per model and step, and ratios, for one network and K."""
-    steps = max(10, config.model_steps // models)
     times: dict[str, list[float]] = {"ours": [], "bare": [], "engine": []}
     for _ in range(config.repeats):
         times["bare"].append(bare_opacus(make, config.peer_steps) / config.peer_steps)
-        times["ours"].append(ours(make, models, steps, rng) / steps / models)
+        times["ours"].append(ours(make, models, config.steps, rng) / config.steps / models)
         times["engine"].append(opacus_engine(make, config.peer_steps) / config.peer_steps)
     median = {name: 1e3 * statistics.median(values) for name, values in times.items()}
     ratios = [statistics.median([p / o for p, o in zip(times[peer], times["ours"], strict=True)]) for peer in ("bare", "engine")]

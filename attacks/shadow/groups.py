@@ -21,7 +21,7 @@ from attacks.shadow.streams import ModelStreams, model_streams, new_module
 
 State = dict[str, Tensor]  # (K, ...) by name
 
-_WORKING_SET = 8 * 2**20  # bytes of a group's parameters, noise and activations
+_WORKING_SET = 32 * 2**20  # bytes of a group's parameters, noise and activations
 
 
 @dataclass(frozen=True, slots=True, eq=False)

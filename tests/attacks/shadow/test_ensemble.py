@@ -25,16 +25,8 @@ POOL = 24
 
 
 def trainer(make=mlp, **changes) -> ShadowTrainer:
-    options = {
-        "lr": 0.3,
-        "steps": 12,
-        "sample_rate": 0.3,
-        "noise_multiplier": 0.7,
-        "max_grad_norm": 1.0,
-        "seed": 4,
-        "expected_batch_size": 4.0,
-    }
-    return ShadowTrainer(make, **{**options, **changes})
+    options = {"lr": 0.3, "steps": 12, "sample_rate": 0.3, "noise_multiplier": 0.7, "max_grad_norm": 1.0}
+    return ShadowTrainer(make, **{**options, "seed": 4, "expected_batch_size": 4.0, **changes})
 
 
 def membership(models: int, rng: np.random.Generator, n: int = POOL) -> np.ndarray:

@@ -43,8 +43,9 @@ def test_first_weights_are_those_that_the_generator_would_give():
 def test_default_generator_is_given_back():
     before = torch.get_rng_state()
     generator = torch.Generator()
-    with pytest.raises(RuntimeError, match="halfway"), default_draws_from(generator):
+    with default_draws_from(generator):
         torch.rand(5)
+    with pytest.raises(RuntimeError, match="halfway"), default_draws_from(generator):
         raise RuntimeError("halfway")
     assert torch.equal(before, torch.get_rng_state())
 
