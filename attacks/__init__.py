@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from attacks.scores import MembershipScores as MembershipScores
     from attacks.shadow.designs import half_split_design as half_split_design
     from attacks.shadow.designs import poisson_design as poisson_design
+    from attacks.shadow.ensemble import ShadowTrainer as ShadowTrainer
     from attacks.shadow.run import run_shadow as run_shadow
+    from attacks.shadow.shadow_models import ShadowModels as ShadowModels
     from attacks.shadow.store import ShadowStore as ShadowStore
     from attacks.signals import logit_from_probabilities as logit_from_probabilities
     from attacks.signals import logit_signal as logit_signal
     from attacks.signals import loss_signal as loss_signal
-    from attacks.shadow.ensemble import ShadowTrainer as ShadowTrainer
-    from attacks.shadow.shadow_models import ShadowModels as ShadowModels
 
 __getattr__, __dir__ = lazy_names(
     __name__,

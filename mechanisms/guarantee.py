@@ -24,6 +24,18 @@ class Neighboring(StrEnum):
     ZERO_OUT = "zero_out"  # one record becomes a null record, the size stays
 
 
+def valid_neighboring(neighboring: object) -> Neighboring:
+    """Return the relation.
+
+    Raises
+    ------
+    TypeError : it is no `Neighboring`; a string isn't one.
+    """
+    if not isinstance(neighboring, Neighboring):
+        raise TypeError(f"neighboring must be a Neighboring, for example Neighboring.ADD_REMOVE, got {neighboring!r}")
+    return neighboring
+
+
 @dataclass(frozen=True, slots=True)
 class PrivacyGuarantee:
     """An upper bound on the privacy loss that somebody asserts or proves.
@@ -60,8 +72,7 @@ class PrivacyGuarantee:
     assumptions: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        if not isinstance(self.neighboring, Neighboring):
-            raise TypeError(f"neighboring must be a Neighboring, for example Neighboring.ADD_REMOVE, got {self.neighboring!r}")
+        valid_neighboring(self.neighboring)
         object.__setattr__(self, "epsilon", in_range(0, math.inf, closed="both", epsilon=self.epsilon))
         object.__setattr__(self, "delta", valid_delta(self.delta))
         object.__setattr__(self, "assumptions", tuple(self.assumptions))

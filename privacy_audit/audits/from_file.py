@@ -122,7 +122,7 @@ def _trainer(table: ShadowTable, folder: Path) -> TrainOne | ShadowTrainer:
     if table.trainer is None:
         function = NamedFunction(str(table.train), str(folder.resolve()))
         load_function(function.reference, beside=folder)  # a wrong name is told before any worker starts
-        return function  # type: ignore[return-value]
+        return function
     from attacks.shadow.ensemble import ShadowTrainer
 
     made = load_function(table.trainer, beside=folder)()

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from attacks.scores import AttackCounts
 from mechanisms.errors import ConvergenceWarning
-from mechanisms.guarantee import Neighboring
+from mechanisms.guarantee import Neighboring, valid_neighboring
 from mechanisms.json_ready import JsonValue, json_ready, number_from_json
 from mechanisms.randomness import RngLike, as_generator
 from mechanisms.validation import one_of, valid_delta
@@ -75,8 +75,7 @@ class CorrelatedEpsilonPosterior(LawView):
     chain_check: ChainCheck | None = field(init=False, repr=False)
 
     def __post_init__(self, counts_per_model: Sequence[AttackCounts] | CountArrays | ModelCounts, rng: RngLike) -> None:
-        if not isinstance(self.neighboring, Neighboring):
-            raise TypeError(f"neighboring must be a Neighboring, for example Neighboring.ADD_REMOVE, got {self.neighboring!r}")
+        valid_neighboring(self.neighboring)
         counts, delta, method = ModelCounts.of(counts_per_model), valid_delta(self.delta), one_of(METHODS, method=self.method)
         law, check = _by_points(counts, delta) if method == "quadrature" else _by_chains(counts, delta, rng)
         for name, value in (("counts", counts), ("delta", delta), ("law", law), ("chain_check", check)):

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from attacks.scores import AttackCounts
 from mechanisms.errors import WeakEvidenceWarning
-from mechanisms.guarantee import Neighboring
+from mechanisms.guarantee import Neighboring, valid_neighboring
 from mechanisms.json_ready import JsonValue, json_ready, number_from_json
 from mechanisms.randomness import RngLike, as_generator
 from mechanisms.validation import in_range, one_of, probability_level, valid_delta
@@ -84,8 +84,7 @@ class HierarchicalEpsilonPosterior(LawView):
     chain_check: ChainCheck | None = field(init=False, repr=False)
 
     def __post_init__(self, counts_per_model: Sequence[AttackCounts] | CountArrays | ModelCounts, rng: RngLike) -> None:
-        if not isinstance(self.neighboring, Neighboring):
-            raise TypeError(f"neighboring must be a Neighboring, for example Neighboring.ADD_REMOVE, got {self.neighboring!r}")
+        valid_neighboring(self.neighboring)
         counts, prior = ModelCounts.of(counts_per_model), _valid_prior(self.rho_prior)
         delta, method = valid_delta(self.delta), one_of(METHODS, method=self.method)
         for name, value in (("counts", counts), ("delta", delta), ("rho_prior", prior)):

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from attacks.scores import AttackCounts
-from mechanisms.guarantee import Neighboring
+from mechanisms.guarantee import Neighboring, valid_neighboring
 from mechanisms.json_ready import JsonValue, json_ready, number_from_json
 from mechanisms.randomness import RngLike, as_generator
-from mechanisms.validation import in_range, one_of, probability_level, valid_delta, whole_number
+from mechanisms.validation import in_range, valid_delta, whole_number
 from privacy_audit.estimate.rates import posterior_views as views
 from privacy_audit.estimate.rates import summaries
 from privacy_audit.estimate.rates.beta_law import BetaLaw, FloatArray
 from privacy_audit.estimate.rates.count_arrays import CountArrays
+from privacy_audit.estimate.rates.credible import CredibleLaw, points, probabilities
 from privacy_audit.estimate.rates.pushforward import exceedance
 from privacy_audit.estimate.rates.quantile import quantiles
 from privacy_audit.estimate.region import implied_epsilon
@@ -35,11 +36,9 @@ SCHEMA_VERSION = 1
 _ITEMS_AT_ONCE = 16_384
 _SMALLEST_PRIOR = 0.1  # below it the mass of a rate reaches beyond what float64 can tell from 0
 
-IntervalKind = Literal["equal_tailed", "hdi", "lower", "upper"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
-class EpsilonPosterior:
+class EpsilonPosterior(CredibleLaw):
     """Posterior of epsilon given the counts of one attack, or of many attacks at once.
 
     Parameters
@@ -78,8 +77,7 @@ class EpsilonPosterior:
     _fpr: BetaLaw = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.neighboring, Neighboring):
-            raise TypeError(f"neighboring must be a Neighboring, for example Neighboring.ADD_REMOVE, got {self.neighboring!r}")
+        valid_neighboring(self.neighboring)
         if not isinstance(self.counts, AttackCounts | CountArrays):
             object.__setattr__(self, "counts", CountArrays.of(self.counts))
         object.__setattr__(self, "delta", valid_delta(self.delta))
@@ -107,11 +105,6 @@ class EpsilonPosterior:
         return cls(table, delta=delta, prior=prior, neighboring=neighboring)
 
     @property
-    def kind(self) -> Literal["credible"]:
-        """The kind of statement: a posterior, which may call nothing violated."""
-        return "credible"
-
-    @property
     def is_single(self) -> bool:
         """Whether one attack is described, so that results have no leading axis."""
         return isinstance(self.counts, AttackCounts)
@@ -119,21 +112,13 @@ class EpsilonPosterior:
     def __len__(self) -> int:
         return len(self.count_arrays)
 
-    def cdf(self, e: ArrayLike) -> FloatArray | float:
-        """Return P(epsilon <= e), shape (n,) + e.shape."""
-        return self._spread(_points(e), lambda fnr, fpr, at: 1 - self._exceedance(fnr, fpr, at)[0])
-
     def sf(self, e: ArrayLike) -> FloatArray | float:
         """Return P(epsilon > e), shape (n,) + e.shape."""
-        return self._spread(_points(e), lambda fnr, fpr, at: self._exceedance(fnr, fpr, at)[0])
+        return self._spread(points(e), lambda fnr, fpr, at: self._exceedance(fnr, fpr, at)[0])
 
     def pdf(self, e: ArrayLike) -> FloatArray | float:
         """Return the density of the part above 0, shape (n,) + e.shape; at 0 its limit from the right (the mass there has none)."""
-        return self._spread(_points(e), lambda fnr, fpr, at: self._exceedance(fnr, fpr, at)[1])
-
-    def prob_exceeds(self, e: ArrayLike) -> FloatArray | float:
-        """Return the posterior probability that this attack's epsilon exceeds e; the same as `sf`."""
-        return self.sf(e)
+        return self._spread(points(e), lambda fnr, fpr, at: self._exceedance(fnr, fpr, at)[1])
 
     def ppf(self, q: ArrayLike) -> FloatArray | float:
         """Return quantiles, shape (n,) + q.shape; 0 within the mass at 0, infinite at q = 1.
@@ -142,10 +127,7 @@ class EpsilonPosterior:
         ------
         ValueError : a probability outside [0, 1], or NaN.
         """
-        probability = np.asarray(q, dtype=np.float64)
-        if not ((probability >= 0) & (probability <= 1)).all():
-            raise ValueError(f"q must hold probabilities in [0, 1], got {probability.size} values, not all of them inside")
-        return self._spread(probability, lambda fnr, fpr, point: quantiles(fnr, fpr, point, self.delta))
+        return self._spread(probabilities(q), lambda fnr, fpr, point: quantiles(fnr, fpr, point, self.delta))
 
     @property
     def mean(self) -> FloatArray | float:
@@ -156,26 +138,6 @@ class EpsilonPosterior:
     def median(self) -> FloatArray | float:
         """The posterior median, shape (n,)."""
         return self.ppf(0.5)
-
-    def interval(self, level: float = 0.9, kind: IntervalKind = "equal_tailed") -> FloatArray:
-        """Return the credible interval (low, high), shape (n, 2), or (2,) for one attack.
-
-        Parameters
-        ----------
-        level : posterior probability of the interval.
-        kind : "equal_tailed"; "hdi", the shortest one; "lower", (Q(1 - level), inf); "upper", (0, Q(level)).
-
-        Raises
-        ------
-        ValueError : level outside (0, 1), or an unknown kind.
-        """
-        level = probability_level(level)
-        kind_name = one_of(("equal_tailed", "hdi", "lower", "upper"), kind=kind)
-        if kind_name == "hdi":
-            ends = summaries.shortest_intervals(self._fnr, self._fpr, level, self.delta)
-            return ends[0] if self.is_single else ends
-        tail = {"equal_tailed": ((1 - level) / 2, (1 + level) / 2), "lower": (1 - level, 1.0), "upper": (0.0, level)}
-        return np.asarray(self.ppf(np.array(tail[kind_name])))
 
     def sample(self, n: int, *, rng: RngLike = None) -> FloatArray:
         """Draw epsilons: rates from their Beta posteriors, mapped through the privacy region; shape (number of attacks, n) or (n,)."""
@@ -235,6 +197,10 @@ class EpsilonPosterior:
             return values
         return float(values[0]) if values.ndim == 1 else values[0]
 
+    def _shortest(self, level: float) -> FloatArray:
+        ends = summaries.shortest_intervals(self._fnr, self._fpr, level, self.delta)
+        return ends[0] if self.is_single else ends
+
     def _spread(self, points: FloatArray, evaluate: Callable[[BetaLaw, BetaLaw, FloatArray], FloatArray]) -> FloatArray | float:
         """Evaluate every attack at every point, in bounded memory."""
         n = len(self)
@@ -266,10 +232,3 @@ def _valid_prior(prior: tuple[float, float]) -> tuple[float, float]:
         raise ValueError(f"prior must be the two parameters of a Beta law, got {len(values)} values")
     a, b = (in_range(_SMALLEST_PRIOR, 1e6, closed="both", prior=value) for value in values)
     return a, b
-
-
-def _points(e: ArrayLike) -> FloatArray:
-    point = np.asarray(e, dtype=np.float64)
-    if np.isnan(point).any():
-        raise ValueError(f"e must hold numbers, got {int(np.isnan(point).sum())} NaN among {point.size}")
-    return point

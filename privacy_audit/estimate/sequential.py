@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from attacks.scores import as_membership
-from mechanisms.guarantee import Neighboring
+from mechanisms.guarantee import Neighboring, valid_neighboring
 from mechanisms.json_ready import JsonValue, json_ready
 from mechanisms.validation import non_negative, probability_level, same_length, valid_delta, whole_number
 from privacy_audit.estimate.bound import EpsilonBound
@@ -78,10 +78,8 @@ class SequentialAuditor:
     """
 
     def __init__(self, *, epsilon: float, delta: float, level: float = 0.95, neighboring: Neighboring = Neighboring.ADD_REMOVE) -> None:
-        if not isinstance(neighboring, Neighboring):
-            raise TypeError(f"neighboring must be a Neighboring, for example Neighboring.ADD_REMOVE, got {neighboring!r}")
         self.epsilon, self.delta, self.level = non_negative(epsilon=epsilon), valid_delta(delta), probability_level(level)
-        self.neighboring = neighboring
+        self.neighboring = valid_neighboring(neighboring)
         self._grid = _grid(self.epsilon)
         self._claim = int(np.flatnonzero(self._grid == self.epsilon)[0])
         self._bets = LogBets.against(self._grid, self.delta)

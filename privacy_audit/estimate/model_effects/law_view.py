@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mechanisms.json_ready import JsonValue, json_ready
 from mechanisms.randomness import RngLike, as_generator
-from mechanisms.validation import one_of, probability_level, whole_number
+from mechanisms.validation import whole_number
 from privacy_audit.estimate.model_effects.epsilon_law import SIDES, EpsilonLaw, RhoSummary, Side
 from privacy_audit.estimate.model_effects.model_counts import ModelCounts
-from privacy_audit.estimate.posterior import IntervalKind
 from privacy_audit.estimate.rates import posterior_views as views
 from privacy_audit.estimate.rates.beta_law import FloatArray
+from privacy_audit.estimate.rates.credible import CredibleLaw, as_given, points, probabilities
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from xarray import DataTree
 
-_CURVE_POINTS = 160
 _RHO_LEVEL = 0.95
 
 
-class LawView:
+class LawView(CredibleLaw):
     """Distribution methods of a record that has `law`, `counts` and `delta`."""
 
     __slots__ = ()
@@ -40,11 +39,6 @@ class LawView:
         def counts(self) -> ModelCounts:
             """Counts per model."""
             ...
-
-    @property
-    def kind(self) -> Literal["credible"]:
-        """The kind of statement: a posterior, which may call nothing violated."""
-        return "credible"
 
     @property
     def is_single(self) -> bool:
@@ -79,10 +73,6 @@ class LawView:
             total += n.sum() / (1 + ((n**2).sum() / n.sum() - 1) * summary.median)
         return float(total)
 
-    def cdf(self, e: ArrayLike) -> FloatArray | float:
-        """Return P(epsilon <= e), shape of e."""
-        return _like(1 - np.asarray(self.sf(e)))
-
     def sf(self, e: ArrayLike) -> FloatArray | float:
         """Return P(epsilon > e), shape of e."""
         return self._at(e)[0]
@@ -91,10 +81,6 @@ class LawView:
         """Return the density of the part above 0, shape of e; at 0 its limit from the right."""
         return self._at(e)[1]
 
-    def prob_exceeds(self, e: ArrayLike) -> FloatArray | float:
-        """Return the posterior probability that this attack's epsilon exceeds e; the same as `sf`."""
-        return self.sf(e)
-
     def ppf(self, q: ArrayLike) -> FloatArray | float:
         """Return quantiles, shape of q; 0 within the mass at 0, infinite at q = 1.
 
@@ -102,10 +88,8 @@ class LawView:
         ------
         ValueError : a probability outside [0, 1], or NaN.
         """
-        probability = np.asarray(q, dtype=np.float64)
-        if not ((probability >= 0) & (probability <= 1)).all():
-            raise ValueError(f"q must hold probabilities in [0, 1], got {probability.size} values, not all of them inside")
-        return _like(self.law.quantile(probability.ravel()).reshape(probability.shape))
+        probability = probabilities(q)
+        return as_given(self.law.quantile(probability.ravel()).reshape(probability.shape))
 
     @property
     def mean(self) -> float:
@@ -116,27 +100,6 @@ class LawView:
     def median(self) -> float:
         """The posterior median."""
         return float(self.ppf(0.5))
-
-    def interval(self, level: float = 0.9, kind: IntervalKind = "equal_tailed") -> FloatArray:
-        """Return the credible interval (low, high).
-
-        Parameters
-        ----------
-        level : posterior probability of the interval.
-        kind : "equal_tailed"; "hdi", the shortest one; "lower", (Q(1 - level), inf); "upper", (0, Q(level)).
-
-        Raises
-        ------
-        ValueError : level outside (0, 1), or an unknown kind.
-        """
-        level = probability_level(level)
-        kind_name = one_of(("equal_tailed", "hdi", "lower", "upper"), kind=kind)
-        if kind_name == "hdi":
-            return self.law.shortest(level)
-        if kind_name == "upper":
-            return np.array([0.0, float(self.ppf(level))])
-        tail = {"equal_tailed": ((1 - level) / 2, (1 + level) / 2), "lower": (1 - level, 1.0)}
-        return np.asarray(self.ppf(np.array(tail[kind_name])))
 
     def sample(self, n: int, *, rng: RngLike = None) -> FloatArray:
         """Draw epsilons, shape (n,)."""
@@ -155,18 +118,7 @@ class LawView:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the density and shade the 90 % credible interval; returns the axes."""
-        if ax is None:
-            import matplotlib.pyplot as plt
-
-            ax = plt.subplots()[1]
-        first, low, high, last = np.asarray(self.ppf(np.array([0.002, 0.05, 0.95, 0.998])))
-        grid = np.linspace(first, max(last, first + 1e-9), _CURVE_POINTS)
-        density = np.asarray(self.pdf(grid))
-        (line,) = ax.plot(grid, density)
-        ax.fill_between(grid, density, where=((grid >= low) & (grid <= high)).tolist(), alpha=0.25, color=line.get_color())
-        ax.set(xlabel="epsilon (nats)", ylabel="posterior density", title="90 % credible interval shaded")
-        ax.set_ylim(bottom=0)
-        return ax
+        return views.plot(self, ax)
 
     def _summary(self) -> dict[str, JsonValue]:
         return {
@@ -194,20 +146,16 @@ class LawView:
         head, body = "".join(f"<th>{name}</th>" for name in cells), "".join(f"<td>{cell}</td>" for cell in cells.values())
         return f"<div><p><b>{title}</b></p><table><tr>{head}</tr><tr>{body}</tr></table><p>{views.CAUTION}</p></div>"
 
+    def _shortest(self, level: float) -> FloatArray:
+        return self.law.shortest(level)
+
     def _trials(self, side: Side) -> FloatArray:
         trials = self.counts.n_non_members if side == "fpr" else self.counts.n_members
         return trials.astype(np.float64)
 
     def _at(self, e: ArrayLike) -> tuple[FloatArray | float, FloatArray | float]:
         """Return P(epsilon > e) and the density, also for negative points."""
-        point = np.asarray(e, dtype=np.float64)
-        if np.isnan(point).any():
-            raise ValueError(f"e must hold numbers, got {int(np.isnan(point).sum())} NaN among {point.size}")
+        point = points(e)
         sf, density = self.law.exceedance(np.maximum(point.ravel(), 0.0))
         sf, density = sf.reshape(point.shape), density.reshape(point.shape)
-        return _like(np.where(point < 0, 1.0, sf)), _like(np.where(point < 0, 0.0, density))
-
-
-def _like(values: FloatArray) -> FloatArray | float:
-    """Turn an array without axes into a float."""
-    return float(values) if values.ndim == 0 else values
+        return as_given(np.where(point < 0, 1.0, sf)), as_given(np.where(point < 0, 0.0, density))

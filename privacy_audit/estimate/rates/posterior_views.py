@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from xarray import DataTree
 
     from privacy_audit.estimate.posterior import EpsilonPosterior
+    from privacy_audit.estimate.rates.credible import CredibleLaw
 
 _MOST_ROWS = 12
 _CURVE_POINTS = 240
@@ -39,7 +40,7 @@ def datatree(draws: Mapping[str, FloatArray], n_chains: int) -> DataTree:
     return xarray.DataTree.from_dict({"posterior": xarray.Dataset(variables, coords=coords)})
 
 
-def plot(posterior: EpsilonPosterior, ax: Axes | None) -> Axes:
+def plot(posterior: CredibleLaw, ax: Axes | None, *, title: str = "90 % credible interval shaded") -> Axes:
     """Draw the density of each attack's epsilon and shade its 90 % credible interval."""
     if ax is None:
         import matplotlib.pyplot as plt
@@ -53,7 +54,7 @@ def plot(posterior: EpsilonPosterior, ax: Axes | None) -> Axes:
         ax.fill_between(grid, density, where=((grid >= row[1]) & (grid <= row[2])).tolist(), alpha=0.25, color=line.get_color())
     ax.set_xlabel("epsilon (nats)")
     ax.set_ylabel("posterior density")
-    ax.set_title("90 % credible interval shaded")
+    ax.set_title(title)
     ax.set_ylim(bottom=0)
     return ax
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from mechanisms.guarantee import Neighboring
 from mechanisms.json_ready import JsonValue, json_ready
 from mechanisms.randomness import RngLike, as_generator
-from mechanisms.validation import one_of, probability_level, same_length, valid_delta, whole_number
+from mechanisms.validation import one_of, same_length, valid_delta, whole_number
 from privacy_audit.estimate.rates import posterior_views
+from privacy_audit.estimate.rates.credible import CredibleLaw, as_given, points, probabilities
 from privacy_audit.estimate.signals import weighted_law
 from privacy_audit.estimate.signals.signal_views import VIEWS, View
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from xarray import DataTree
 
 Floats = NDArray[np.float64]
-IntervalKind = Literal["equal_tailed", "hdi", "lower", "upper"]
 
 SCHEMA_VERSION = 1
 ASSUMPTIONS = (
@@ -33,7 +33,7 @@ CAUTION = "Credible interval of the engine's epsilon. It is no bound and can't c
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class RawSignalPosterior:
+class RawSignalPosterior(CredibleLaw):
     """Posterior of epsilon given the raw signals of one run, by weighted draws; made by `raw_signal_posterior`.
 
     Parameters
@@ -81,11 +81,6 @@ class RawSignalPosterior:
         return _rebuild, ({name: getattr(self, name) for name in self.__slots__},)
 
     @property
-    def kind(self) -> Literal["credible"]:
-        """The kind of statement: a posterior, which may call nothing violated."""
-        return "credible"
-
-    @property
     def is_single(self) -> bool:
         """Whether one run is described; always."""
         return True
@@ -95,26 +90,16 @@ class RawSignalPosterior:
         """Sentences that must be true for it to hold."""
         return (*ASSUMPTIONS, LENGTH_IS_ONE) if self.view == "V0" else ASSUMPTIONS
 
-    def cdf(self, e: ArrayLike) -> Floats | float:
-        """Return P(epsilon <= e), the shape of e."""
-        return _as_given(1 - np.asarray(self.sf(e)))
-
     def sf(self, e: ArrayLike) -> Floats | float:
         """Return P(epsilon > e), the shape of e."""
-        at = np.asarray(e, dtype=np.float64)
-        if np.isnan(at).any():
-            raise ValueError(f"e must hold numbers, got {int(np.isnan(at).sum())} NaN among {at.size}")
+        at = points(e)
         order = np.argsort(self.epsilon)
         above = np.append(np.cumsum(self.weight[order][::-1])[::-1], 0.0)
-        return _as_given(np.minimum(above[np.searchsorted(self.epsilon[order], at, side="right")], 1.0))
+        return as_given(np.minimum(above[np.searchsorted(self.epsilon[order], at, side="right")], 1.0))
 
     def pdf(self, e: ArrayLike) -> Floats | float:
         """Return the density (smoothed by a kernel), the shape of e."""
-        return _as_given(weighted_law.density(self.epsilon, self.weight, np.asarray(e, dtype=np.float64)))
-
-    def prob_exceeds(self, e: ArrayLike) -> Floats | float:
-        """Return the posterior probability that the engine's epsilon exceeds e; the same as `sf`."""
-        return self.sf(e)
+        return as_given(weighted_law.density(self.epsilon, self.weight, np.asarray(e, dtype=np.float64)))
 
     def ppf(self, q: ArrayLike) -> Floats | float:
         """Return quantiles, the shape of q; 0 at q = 0, infinite at q = 1.
@@ -123,10 +108,7 @@ class RawSignalPosterior:
         ------
         ValueError : a probability outside [0, 1], or NaN.
         """
-        probability = np.asarray(q, dtype=np.float64)
-        if not ((probability >= 0) & (probability <= 1)).all():
-            raise ValueError(f"q must hold probabilities in [0, 1], got {probability.size} values, not all of them inside")
-        return _as_given(weighted_law.quantile(self.epsilon, self.weight, probability))
+        return as_given(weighted_law.quantile(self.epsilon, self.weight, probabilities(q)))
 
     @property
     def mean(self) -> float:
@@ -137,25 +119,6 @@ class RawSignalPosterior:
     def median(self) -> float:
         """The posterior median."""
         return float(self.ppf(0.5))
-
-    def interval(self, level: float = 0.9, kind: IntervalKind = "equal_tailed") -> Floats:
-        """Return the credible interval (low, high), (2,).
-
-        Parameters
-        ----------
-        level : posterior probability of the interval.
-        kind : "equal_tailed"; "hdi", the shortest one; "lower", (Q(1 - level), inf); "upper", (0, Q(level)).
-
-        Raises
-        ------
-        ValueError : level outside (0, 1), or an unknown kind.
-        """
-        level = probability_level(level)
-        name = one_of(("equal_tailed", "hdi", "lower", "upper"), kind=kind)
-        if name == "hdi":
-            return weighted_law.shortest(self.epsilon, self.weight, level)
-        tail = {"equal_tailed": ((1 - level) / 2, (1 + level) / 2), "lower": (1 - level, 1.0), "upper": (0.0, level)}
-        return np.asarray(self.ppf(np.array(tail[name])))
 
     def sample(self, n: int, *, rng: RngLike = None) -> Floats:
         """Draw epsilons of equal weight, (n,): the weighted draws, drawn again with replacement."""
@@ -192,20 +155,7 @@ class RawSignalPosterior:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the density and the 90 % credible interval; returns the axes."""
-        if ax is None:
-            import matplotlib.pyplot as plt
-
-            ax = plt.subplots()[1]
-        low, left, right, high = np.asarray(self.ppf(np.array([0.002, 0.05, 0.95, 0.998])))
-        grid = np.linspace(low, high, 240)
-        curve = np.asarray(self.pdf(grid))
-        (line,) = ax.plot(grid, curve)
-        ax.fill_between(grid, curve, where=((grid >= left) & (grid <= right)).tolist(), alpha=0.25, color=line.get_color())
-        ax.set_xlabel("epsilon (nats)")
-        ax.set_ylabel("posterior density")
-        ax.set_title(f"{VIEWS[self.view]}; 90 % credible interval shaded")
-        ax.set_ylim(bottom=0)
-        return ax
+        return posterior_views.plot(self, ax, title=f"{VIEWS[self.view]}; 90 % credible interval shaded")
 
     def _repr_html_(self) -> str:
         rows = {"epsilon": self.epsilon} | {name.replace("_", " "): getattr(self, name) for name in _DRAWS[1:4]}
@@ -217,6 +167,9 @@ class RawSignalPosterior:
         title = f"Posterior of the engine's epsilon at delta = {self.delta:g}, from {VIEWS[self.view]}"
         return f"<div><p><b>{title}</b></p><table><tr>{head}</tr>{body}</table><p>{CAUTION}</p></div>"
 
+    def _shortest(self, level: float) -> Floats:
+        return weighted_law.shortest(self.epsilon, self.weight, level)
+
     def _of(self, draws: Floats, q: tuple[float, ...]) -> Floats:
         return weighted_law.quantile(draws, self.weight, np.array(q))
 
@@ -225,10 +178,6 @@ class RawSignalPosterior:
 
 
 _DRAWS = ("epsilon", "noise_multiplier", "sample_rate", "clipped_length", "weight")
-
-
-def _as_given(values: Floats) -> Floats | float:
-    return float(values) if np.ndim(values) == 0 else values
 
 
 def _rebuild(values: dict[str, object]) -> RawSignalPosterior:
