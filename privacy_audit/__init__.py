@@ -25,12 +25,18 @@ if TYPE_CHECKING:
     from attacks import LossAttack as LossAttack
     from attacks import MembershipScores as MembershipScores
     from attacks import QuantileAttack as QuantileAttack
+    from attacks import ShadowModels as ShadowModels
+    from attacks import ShadowStore as ShadowStore
+    from attacks import ShadowTrainer as ShadowTrainer
     from attacks import attack_report as attack_report
+    from attacks import half_split_design as half_split_design
     from attacks import leave_one_out_scores as leave_one_out_scores
     from attacks import logit_from_probabilities as logit_from_probabilities
     from attacks import logit_signal as logit_signal
     from attacks import loss_signal as loss_signal
+    from attacks import poisson_design as poisson_design
     from attacks import preflight as preflight
+    from attacks import run_shadow as run_shadow
     from attacks import vulnerability as vulnerability
     from mechanisms import Neighboring as Neighboring
     from mechanisms import PrivacyGuarantee as PrivacyGuarantee
@@ -42,6 +48,7 @@ if TYPE_CHECKING:
     from mechanisms import zcdp_delta as zcdp_delta
     from mechanisms import zcdp_epsilon as zcdp_epsilon
     from mechanisms import zcdp_rho as zcdp_rho
+    from privacy_audit.audits.shadow_models import audit_by_shadow_models as audit_by_shadow_models
     from privacy_audit.audits.training import audit_training as audit_training
     from privacy_audit.estimate.bound import EpsilonBound as EpsilonBound
     from privacy_audit.estimate.conformance import check_conformance as check_conformance
@@ -76,6 +83,12 @@ _ATTACKS = (
     "loss_signal",
     "preflight",
     "vulnerability",
+    "ShadowModels",
+    "ShadowStore",
+    "ShadowTrainer",
+    "half_split_design",
+    "poisson_design",
+    "run_shadow",
 )
 _MECHANISMS = (
     "Neighboring",
@@ -103,6 +116,7 @@ __getattr__, __dir__ = lazy_names(
         "SequentialAuditor": "privacy_audit.estimate.sequential",
         "audit_curve": "privacy_audit.estimate.thresholds",
         "audit_scores": "privacy_audit.estimate.thresholds",
+        "audit_by_shadow_models": "privacy_audit.audits.shadow_models",
         "audit_training": "privacy_audit.audits.training",
         "check_conformance": "privacy_audit.estimate.conformance",
         "epsilon_lower_bound": "privacy_audit.estimate.lower_bound",

@@ -57,7 +57,7 @@ def train_until_rejected(
     canary: int,
     at_once: int,
 ) -> ShadowRun:
-    """Train rounds of tasks until the auditor rejects the claim or no task is left; returns all that was trained.
+    """Train rounds of tasks until the auditor's bound exceeds the claim or no task is left; returns all that was trained.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def train_until_rejected(
         run = train(tasks[:end])
         member, signal = run.member[:, canary], run.signals[:, canary, :].astype(np.float64).mean(axis=1)
         judged = _judge(auditor, member, signal, judged)
-        if auditor.rejected:
+        if auditor.lower_bound > auditor.epsilon:
             break
     if run is None:
         raise ValueError("tasks must hold at least one group")

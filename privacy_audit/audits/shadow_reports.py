@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -139,7 +140,7 @@ def canary_report(
     """
     for_split, for_power = rng.spawn(2)
     scores = canary_scores(run, canary)
-    bound: EpsilonBound = audit_scores(scores, delta=audit.delta, level=audit.level) if auditor is None else auditor.bound()
+    bound = audit_scores(scores, delta=audit.delta, level=audit.level) if auditor is None else _sequential_bound(auditor)
     counts, _ = split_counts(scores, delta=audit.delta, rng=for_split)
     stopped = auditor is not None and auditor.rejected
     return AuditReport(
@@ -170,6 +171,14 @@ def canary_report(
         seeds=dict(audit.seeds),
         title=audit.title,
     )
+
+
+def _sequential_bound(auditor: SequentialAuditor) -> EpsilonBound:
+    """Return the auditor's bound; where the claim is the largest value it rejected, the bound is what lies just above the claim."""
+    bound = auditor.bound()
+    if auditor.rejected and bound.epsilon <= auditor.epsilon:
+        return replace(bound, epsilon=math.nextafter(auditor.epsilon, math.inf))
+    return bound
 
 
 def _common(audit: ShadowAudit, run: ShadowRun) -> dict[str, JsonValue]:
