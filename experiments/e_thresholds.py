@@ -6,7 +6,8 @@ over 300 repeats at n = 1,000. Expected: order statistics at least the hull rule
 1.05 times a split, on Laplace and Gaussian scores; the band, which lets any threshold be picked afterwards, at least 0.97 of it.
 About 15 minutes on 2 cores.
 
-Run: python experiments/e_thresholds.py [--quick]
+Run: python experiments/e_thresholds.py [--quick] [--only STRATEGY ...] [--workers N]; scores and random choices come from different
+generators, so some strategies alone see the scores that all would see
 """
 
 from __future__ import annotations
@@ -27,12 +28,14 @@ from scipy import special
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from attacks.scores import MembershipScores
-from experiments.results_file import write_results
+from experiments.results_file import read_results, write_results
 from mechanisms.accounting.gaussian import gaussian_epsilon
 from privacy_audit.estimate.exact.likelihood_ratio import likelihood_ratio_p_value, windowed_p_value
 from privacy_audit.estimate.lower_bound import clopper_pearson_epsilon, rate_upper_limit
+from privacy_audit.estimate.strategies.band import dense_ranks
 from privacy_audit.estimate.strategies.hull import hull_corners, threshold_counts
 from privacy_audit.estimate.strategies.split import split_counts
+from privacy_audit.estimate.strategies.threshold_nodes import nodes_of_both_roles
 from privacy_audit.estimate.thresholds import audit_scores
 
 LEVEL = 0.95
@@ -53,6 +56,7 @@ class Config:
     mean_size: int = 1000
     seed: int = 20261124
     workers: int = 2
+    only: frozenset[str] = frozenset()  # strategies; empty: all
 
 
 QUICK = Config(null_repeats=20, null_sizes=(200,), mean_repeats=10)
@@ -133,34 +137,52 @@ def _split_contradicts(scores: MembershipScores, truth: Truth, rng: np.random.Ge
     return p_value(truth.epsilon, **given, delta=truth.delta) <= ALPHA
 
 
-def null_chunk(name: str, n: int, rng: np.random.Generator) -> dict[str, int]:
+def _band_contradicts(scores: MembershipScores, truth: Truth) -> bool:
+    """Whether a declared threshold of the band rejects the true claim, which one does whenever the bound exceeds it."""
+    inside, outside = np.sort(scores.score[scores.member]), np.sort(scores.score[~scores.member])
+    declared = {"of_outside": dense_ranks(len(outside)), "of_inside": dense_ranks(len(inside))}
+    return bool(nodes_of_both_roles(inside, outside, **declared, alpha=ALPHA).rejecting(truth.epsilon, truth.delta))
+
+
+def null_chunk(name: str, n: int, only: frozenset[str], rng: np.random.Generator) -> dict[str, int]:
     """Return how often each strategy contradicts the truth in one chunk of repeats."""
-    truth, alarms = TRUTHS[name], dict.fromkeys((*BOUNDS, "hull", "uncorrected"), 0)
+    truth, choices = TRUTHS[name], rng.spawn(1)[0]
+    contradicts: dict[str, Callable[[MembershipScores], bool]] = {
+        strategy: partial(_audit_contradicts, truth=truth, strategy=strategy, rng=choices if strategy == "multi_split" else None)
+        for strategy in ("order_statistics", "multi_split", "hull")
+    }
+    contradicts["band"] = partial(_band_contradicts, truth=truth)
+    contradicts["split"] = partial(_split_contradicts, truth=truth, rng=choices)
+    contradicts["uncorrected"] = lambda scores: uncorrected(scores, delta=truth.delta) > truth.epsilon
+    asked = [strategy for strategy in (*BOUNDS, "hull", "uncorrected") if strategy in only or not only]
+    alarms = dict.fromkeys(asked, 0)
     for _ in range(CHUNK):
         scores = draw_scores(truth, n, rng)
-        for strategy in ("order_statistics", "band", "multi_split", "hull"):
-            random = rng if strategy == "multi_split" else None
-            bound = audit_scores(scores, delta=truth.delta, level=LEVEL, strategy=strategy, n_splits=NULL_SPLITS, rng=random)
-            alarms[strategy] += bound.epsilon > truth.epsilon
-        alarms["split"] += _split_contradicts(scores, truth, rng)
-        alarms["uncorrected"] += uncorrected(scores, delta=truth.delta) > truth.epsilon
+        for strategy in asked:
+            alarms[strategy] += contradicts[strategy](scores)
     return alarms
 
 
-def mean_chunk(name: str, n: int, rng: np.random.Generator) -> dict[str, list[float]]:
-    """Return the bounds of every strategy in one chunk of repeats."""
-    truth = TRUTHS[name]
+def _audit_contradicts(scores: MembershipScores, *, truth: Truth, strategy: str, rng: np.random.Generator | None) -> bool:
+    bound = audit_scores(scores, delta=truth.delta, level=LEVEL, strategy=strategy, n_splits=NULL_SPLITS, rng=rng)
+    return bound.epsilon > truth.epsilon
+
+
+def mean_chunk(name: str, n: int, only: frozenset[str], rng: np.random.Generator) -> dict[str, list[float]]:
+    """Return the bounds of every strategy in one chunk of repeats; the default is always there."""
+    truth, choices = TRUTHS[name], rng.spawn(1)[0]
     keyed = ("order_statistics, ties by key",) if truth.draw is _coins else ()
-    bounds: dict[str, list[float]] = {strategy: [] for strategy in (*BOUNDS, *keyed, "hull")}
-    peers: dict[str, list[float]] = {PEER: [], f"{PEER}, two-sided": []}
+    keys = [key for key in (*BOUNDS, *keyed, "hull") if key in only or not only or key == "order_statistics"]
+    bounds: dict[str, list[float]] = {key: [] for key in keys}
+    peers: dict[str, list[float]] = {} if only else {PEER: [], f"{PEER}, two-sided": []}
     for _ in range(CHUNK):
         scores = draw_scores(truth, n, rng)
-        for key in bounds:
+        for key in keys:
             strategy = key.split(",")[0]
-            random = rng if key in keyed or "split" in strategy else None
+            random = choices if key in keyed or "split" in strategy else None
             bounds[key].append(audit_scores(scores, delta=truth.delta, level=LEVEL, strategy=strategy, rng=random).epsilon)
-        peers[PEER].append(peer_hull(scores, delta=truth.delta, one_sided=True))
-        peers[f"{PEER}, two-sided"].append(peer_hull(scores, delta=truth.delta, one_sided=False))
+        for key in peers:
+            peers[key].append(peer_hull(scores, delta=truth.delta, one_sided=key == PEER))
     return bounds | peers
 
 
@@ -171,16 +193,20 @@ def run(config: Config, *, rng: np.random.Generator) -> list[dict[str, object]]:
     with ProcessPoolExecutor(config.workers, mp_context=get_context("spawn")) as pool:
         null_tasks = [(cell, part) for cell in nulls for part in rng.spawn(max(1, config.null_repeats // CHUNK))]
         mean_tasks = [(cell, part) for cell in means for part in rng.spawn(max(1, config.mean_repeats // CHUNK))]
-        mean_parts = list(pool.map(partial(_apply, mean_chunk), mean_tasks))
-        null_parts = list(pool.map(partial(_apply, null_chunk), null_tasks))
+        mean_parts = list(pool.map(partial(_apply, mean_chunk, config.only), mean_tasks))
+        null_parts = list(pool.map(partial(_apply, null_chunk, config.only), null_tasks))
     rows = [row for cell in nulls for row in _null_rows(cell, [p for (c, _), p in zip(null_tasks, null_parts, strict=True) if c == cell])]
     rows += [row for cell in means for row in _mean_rows(cell, [p for (c, _), p in zip(mean_tasks, mean_parts, strict=True) if c == cell])]
     return rows
 
 
-def _apply(chunk: Callable[[str, int, np.random.Generator], object], task: tuple[tuple[str, int], np.random.Generator]) -> object:
+def _apply(
+    chunk: Callable[[str, int, frozenset[str], np.random.Generator], object],
+    only: frozenset[str],
+    task: tuple[tuple[str, int], np.random.Generator],
+) -> object:
     (name, n), rng = task
-    return chunk(name, n, rng)
+    return chunk(name, n, only, rng)
 
 
 def _null_rows(cell: tuple[str, int], parts: list[dict[str, int]]) -> list[dict[str, object]]:
@@ -207,18 +233,26 @@ def _mean_rows(cell: tuple[str, int], parts: list[dict[str, list[float]]]) -> li
     return rows
 
 
+def _merged(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Return the rows of the results file, these in the place of those with the same key."""
+    key = ("part", "truth", "n_per_side", "strategy")
+    new = {tuple(row[name] for name in key): row for row in rows}
+    return [new.get(tuple(row[name] for name in key), row) for row in read_results("e_thresholds") if row["part"] in ("null", "mean")]
+
+
 def main() -> None:
     """Run, print a table, write results/e_thresholds.jsonl."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--quick", action="store_true", help="one chunk of each cell; writes nothing")
     parser.add_argument("--workers", type=int, default=2, help="number of processes")
+    parser.add_argument("--only", nargs="+", default=(), choices=BOUNDS, help="replace the rows of these (and the default's means)")
     options = parser.parse_args()
-    config = replace(QUICK if options.quick else Config(), workers=options.workers)
+    config = replace(QUICK if options.quick else Config(), workers=options.workers, only=frozenset(options.only))
     rows = run(config, rng=np.random.default_rng(config.seed))
     for row in rows:
         print("  ".join(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
     if not options.quick:
-        print(write_results("e_thresholds", rows, seed=config.seed, tools=("numpy", "scipy")))
+        print(write_results("e_thresholds", _merged(rows) if config.only else rows, seed=config.seed, tools=("numpy", "scipy")))
 
 
 if __name__ == "__main__":

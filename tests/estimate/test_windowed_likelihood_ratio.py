@@ -17,6 +17,72 @@ from privacy_audit.estimate.exact.windowed_likelihood_ratio import far_away, pro
 from privacy_audit.estimate.lower_bound import MOST_EXACT_TRIALS, epsilon_lower_bound
 from tests.estimate.known_scores import most_violations
 
+ALPHA = 0.05
+
+
+def largest_rejected(n, epsilon, delta, rows):
+    """For each of these false positives, in a row and rising, the largest number of false negatives that is rejected, or -1.
+
+    It can't rise with the false positives, so every search starts at the one before and doubles its step.
+    """
+    top, before = [], n
+    for fp in rows:
+        low, high, step = before, before + 1, 1
+        while low >= 0 and not rejected(n, epsilon, delta, fp, low):
+            low, high, step = low - step, low, 2 * step
+        low = max(low, -1)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if rejected(n, epsilon, delta, fp, middle) else (low, middle)
+        top.append(low)
+        before = low
+    return np.array(top)
+
+
+def rejected(n, epsilon, delta, fp, fn):
+    return windowed_p_value(epsilon, fp=int(fp), n_out=n, fn=int(fn), n_in=n, delta=delta) <= ALPHA
+
+
+def rejection_rate(n, x, y, rows, top):
+    """Probability of the outcomes at most `top` in these rows, plus that of all other rows, for each pair of rates."""
+    mass = stats.binom.pmf(rows[:, None], n, x)
+    inside = (mass * np.where(top[:, None] >= 0, stats.binom.cdf(top[:, None], n, y), 0.0)).sum(axis=0)
+    return inside + stats.binom.cdf(rows[0] - 1, n, x) + stats.binom.sf(rows[-1], n, x)
+
+
+class TestCoverageAtAThousand:
+    """By enumeration: the exact probability, under true rates on the boundary of a claim, that the claim is rejected."""
+
+    def test_the_corner(self):
+        # P[outside the rows] is 1e-6, and counts as rejected; the slow test has all rows and the whole boundary
+        n, epsilon = 1000, 1.0
+        corner = special.expit(-epsilon)
+        sd = np.sqrt(n * corner * (1 - corner))
+        rows = np.arange(int(n * corner - 5 * sd), int(n * corner + 5 * sd))
+        top = largest_rejected(n, epsilon, 0.0, rows)
+        assert 0.04 < rejection_rate(n, corner, corner, rows, top)[0] <= ALPHA
+        assert rejection_rate(n, corner, corner, rows, top + 3)[0] > ALPHA  # negative control: three outcomes more in each row
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("delta", [0.0, 0.01])
+    @pytest.mark.parametrize("epsilon", [0.5, 1.0, 2.0])
+    def test_the_whole_boundary(self, epsilon, delta, rng):  # the largest rate is 0.0499, at the corner of epsilon 0.5, delta 0.01
+        n = 1000
+        rows = np.arange(n + 1)
+        top = largest_rejected(n, epsilon, delta, rows)
+        corner = (1 - delta) * special.expit(-epsilon)
+        small = corner * np.concatenate([[1.0], 1 - np.geomspace(1e-4, 0.5, 150), rng.random(150), np.geomspace(1e-4, 0.5, 100)])
+        large = 1 - delta - np.exp(epsilon) * small
+        for x, y in ((small, large), (large, small)):
+            rate = rejection_rate(n, x, y, rows, top)
+            assert rate.max() <= ALPHA + 1e-4
+            assert rate[0] > 0.03
+            assert rejection_rate(n, x, y, rows, np.where(top >= 0, top + 3, -1)).max() > ALPHA
+        for fp in rng.integers(0, int(n * corner), 30):  # within a row all smaller counts are rejected and no larger one is
+            below, above = rng.integers(0, top[fp] + 1), rng.integers(top[fp] + 1, n + 1)
+            assert rejected(n, epsilon, delta, fp, below)
+            assert not rejected(n, epsilon, delta, fp, above)
+
 
 class TestAgainstTheFullEnumeration:
     @pytest.mark.parametrize(
