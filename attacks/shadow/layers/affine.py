@@ -13,6 +13,7 @@ Differentially Private Learners, ICLR 2022 (ghost clipping). Bu, Mao, Xu, Scalab
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -75,4 +76,5 @@ class AffineGradients:
 
 
 def _squares(x: Tensor) -> Tensor:
-    return x.square().sum(dim=-1)
+    norm: Tensor = torch.linalg.vector_norm(x, dim=-1)
+    return norm.square_()

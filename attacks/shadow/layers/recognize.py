@@ -16,7 +16,7 @@ from attacks.shadow.layers.embedding import StackedEmbedding
 from attacks.shadow.layers.linear import StackedLinear
 from attacks.shadow.layers.normalization import StackedNormalization
 from attacks.shadow.layers.stacked import Layer
-from attacks.shadow.layers.stateless import RecordWise, StackedReLU, StackedTanh
+from attacks.shadow.layers.stateless import RecordWise, StackedFlatten, StackedMaxPool2d, StackedReLU, StackedTanh
 
 
 class LayerType(Protocol):
@@ -31,7 +31,6 @@ RECORD_WISE = (
     nn.Flatten,
     nn.Unflatten,
     nn.MaxPool1d,
-    nn.MaxPool2d,
     nn.AvgPool1d,
     nn.AvgPool2d,
     nn.AdaptiveAvgPool1d,
@@ -54,6 +53,7 @@ LAYERS: dict[type[nn.Module], LayerType] = {
     nn.Embedding: StackedEmbedding,
     nn.LayerNorm: StackedNormalization,
     nn.GroupNorm: StackedNormalization,
+    nn.MaxPool2d: StackedMaxPool2d,
     nn.ReLU: StackedReLU,
     nn.Tanh: StackedTanh,
     **dict.fromkeys(RECORD_WISE, RecordWise),
@@ -92,7 +92,9 @@ def stack_layers(modules: Sequence[nn.Module]) -> list[Layer]:
         prefix, same = column[0][0], [layer for _, layer in column]
         if isinstance(same[0], nn.Conv2d):
             layers.append(Unfold(same, prefix))
-        layers.append(LAYERS[type(same[0])](same, prefix))
+        whole = isinstance(same[0], nn.Flatten) and (same[0].start_dim, same[0].end_dim) == (1, -1)
+        make = StackedFlatten if whole else LAYERS[type(same[0])]
+        layers.append(make(same, prefix))
     return layers
 
 
