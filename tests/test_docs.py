@@ -14,6 +14,7 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.filterwarnings("ignore:guesses about one model may be strongly correlated")
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.stem)
 def test_tutorial(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -24,8 +25,9 @@ def test_tutorial(page, tmp_path, monkeypatch):
         exec(compile(block, str(page), "exec"), names)
 
 
-def test_audit_file_of_the_tutorial(tmp_path):
-    (text,) = blocks(DOCS / "audit_a_training_run.md", "toml")
+@pytest.mark.parametrize("page", ["audit_a_training_run", "audit_by_shadow_models"])
+def test_audit_file_of_the_tutorial(page, tmp_path):
+    (text,) = blocks(DOCS / f"{page}.md", "toml")
     file = tmp_path / "AUDIT.toml"
     file.write_text(text)
     assert isinstance(read_config(file), AuditConfig)
