@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,8 @@ class ShadowPlan:
     records : all N records that are trained on or asked about.
     design : (K, N) bool, which records train each model.
     seed : of the generators that training code gets; a `ShadowTrainer` has its own.
+    nominal_members : records a model is trained on by design, not by its coins: times the sample rate, it is what a `ShadowTrainer` divides
+        by that names no expected batch size of its own.
     group_size : models per task; None means 1 for training code, 16 for a `ShadowTrainer`.
     """
 
@@ -48,6 +50,7 @@ class ShadowPlan:
     records: AuditedRecords
     design: NDArray[np.bool_]
     seed: int
+    nominal_members: float
     group_size: int | None = None
 
     def __post_init__(self) -> None:
@@ -94,7 +97,10 @@ class ShadowPlan:
 
     def _work(self, member: NDArray[np.bool_], model_ids: tuple[int, ...]) -> Callable[[], ShadowGroup]:
         if isinstance(self.train, ShadowTrainer):
-            return functools.partial(train_in_lock_step, self.train, self.records, member, model_ids)
+            trainer = self.train
+            if trainer.expected_batch_size is None:
+                trainer = replace(trainer, expected_batch_size=trainer.sample_rate * self.nominal_members)
+            return functools.partial(train_in_lock_step, trainer, self.records, member, model_ids)
         return functools.partial(train_each, self.train, self.records, member, model_ids, self.seed)
 
 

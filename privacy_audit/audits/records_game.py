@@ -128,6 +128,23 @@ def _counts(scores: MembershipScores, rows: Bools, threshold: float) -> AttackCo
     return AttackCounts.from_predictions(scores.member[rows], scores.score[rows] >= threshold)
 
 
-def all_scores(evidence: ShadowSignals, attacks: Mapping[str, ReferenceAttack]) -> dict[str, MembershipScores]:
-    """Return the scores of every attack, by name."""
-    return {name: evidence.scores(attack) for name, attack in attacks.items()}
+def all_scores(
+    evidence: ShadowSignals, attacks: Mapping[str, ReferenceAttack], *, registered: str
+) -> tuple[dict[str, MembershipScores], tuple[str, ...]]:
+    """Return the scores of every attack that these references suffice for, by name, and a sentence for each that is left out.
+
+    Raises
+    ------
+    InsufficientEvidenceError : the registered attack is among those left out; none takes its place.
+    """
+    scores: dict[str, MembershipScores] = {}
+    left_out: list[str] = []
+    for name, attack in attacks.items():
+        try:
+            scores[name] = evidence.scores(attack)
+        except InsufficientEvidenceError as error:
+            if name == registered:
+                others = "'difficulty_calibrated' and 'loss' need no spread"
+                raise InsufficientEvidenceError(f"attack {name!r} decides and can't be computed: {error}; {others}") from error
+            left_out.append(f"attack {name} is left out: {error}")
+    return scores, tuple(left_out)

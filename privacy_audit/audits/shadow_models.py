@@ -34,7 +34,7 @@ from privacy_audit.report.record import AuditReport
 
 if TYPE_CHECKING:
     from attacks.shadow.ensemble import ShadowTrainer
-    from attacks.shadow.records import DataSet
+    from attacks.shadow.records import AuditedRecords, DataSet
     from attacks.shadow.run import ShadowRun, ShadowTask
     from attacks.shadow.store import MemoryStore, ShadowStore
     from attacks.shadow.training import ShadowPlan, TrainOne
@@ -118,7 +118,8 @@ def audit_by_shadow_models(
     if canary is not None and len(records) != n_records + 1:
         raise ValueError(f"canary must be a data set of one record, got {len(records) - n_records}")
     design = _design(n_models, n_records, len(records), is_canary_game=canary is not None, rng=for_design)
-    plan = _planned(train, records, design, int(for_training.integers(_LARGEST_SEED)), group_size)
+    seed, nominal = int(for_training.integers(_LARGEST_SEED)), n_records / 2 if canary is None else float(n_records)
+    plan = _planned(train, records, design, seed, nominal, group_size)
     audit = ShadowAudit(
         claim=claim,
         level=level,
@@ -162,11 +163,18 @@ def _design(n_models: int, n_records: int, n_columns: int, *, is_canary_game: bo
     return np.hstack([coins, np.zeros((n_models, n_columns - n_records), dtype=np.bool_)])
 
 
-def _planned(train: TrainOne | ShadowTrainer, records: object, design: NDArray[np.bool_], seed: int, group_size: int | None) -> ShadowPlan:
+def _planned(
+    train: TrainOne | ShadowTrainer,
+    records: AuditedRecords,
+    design: NDArray[np.bool_],
+    seed: int,
+    nominal_members: float,
+    group_size: int | None,
+) -> ShadowPlan:
     from attacks.shadow.training import ShadowPlan
 
     size = None if group_size is None else whole_number(1, group_size=group_size)
-    return ShadowPlan(train, records, design, seed, size)  # type: ignore[arg-type]
+    return ShadowPlan(train, records, design, seed, nominal_members, size)
 
 
 def _home(store: str | PathLike[str] | Home | None, plan: ShadowPlan, rng: RngLike) -> Home:

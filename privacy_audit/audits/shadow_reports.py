@@ -94,7 +94,7 @@ def records_report(
     )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", WeakEvidenceWarning)
-        scores = all_scores(evidence, attacks)
+        scores, left_out = all_scores(evidence, attacks, registered=registered)
         posterior = records_posterior(scores[registered], delta=audit.delta)
     n_side = guesses_per_side(len(scores[registered]))
     n_targets = int(evidence.is_target.sum())
@@ -117,7 +117,7 @@ def records_report(
             "attack that decides": registered,
             "guesses": f"{n_side} in, {n_side} out, fixed in advance",
             "posterior's counts": "at a threshold chosen on the first half of the targets, counted on the second half",
-            **_weak_points(caught),
+            **_weak_points(caught, left_out),
             **_common(audit, run),
         },
         versions=versions(*TOOLS),
@@ -192,8 +192,8 @@ def _common(audit: ShadowAudit, run: ShadowRun) -> dict[str, JsonValue]:
     }
 
 
-def _weak_points(caught: list[warnings.WarningMessage]) -> dict[str, JsonValue]:
-    texts = list(dict.fromkeys(str(item.message) for item in caught))
+def _weak_points(caught: list[warnings.WarningMessage], left_out: tuple[str, ...]) -> dict[str, JsonValue]:
+    texts = list(dict.fromkeys([*left_out, *(str(item.message) for item in caught)]))
     return {f"weak point {i + 1}": text for i, text in enumerate(texts)}
 
 

@@ -7,10 +7,12 @@ import pytest
 from scipy import stats
 
 from attacks.membership.lira import LiRA
+from attacks.membership.loss import LossAttack
 from attacks.scores import MembershipScores
 from mechanisms.errors import InsufficientEvidenceError
 from privacy_audit.audits.records_game import (
     ShadowSignals,
+    all_scores,
     guesses_per_side,
     records_bound,
     records_posterior,
@@ -104,3 +106,22 @@ class TestPosterior:
     def test_counts_are_those_of_the_second_half(self, rng):
         scores = evidence(rng, leak=2.0, n_models=8).scores(LiRA(variance="fixed"))
         assert records_posterior(scores, delta=0.0).counts.n_members == scores.member[scores.model_id == 1].sum()
+
+
+class TestAttacksThatCannotBeComputed:
+    def signals_without_spread(self, rng):
+        member = rng.random((12, 50)) < 0.5
+        member[-2:] = [[False], [True]]
+        return ShadowSignals(signals=10.0 * member, member=member, population=None, is_target=np.arange(12) < 3)
+
+    def test_they_are_left_out_and_named(self, rng):
+        attacks = {"loss": LossAttack(), "lira": LiRA(variance="fixed")}
+        scores, left_out = all_scores(self.signals_without_spread(rng), attacks, registered="loss")
+        assert list(scores) == ["loss"]
+        assert scores["loss"].auc == 1.0
+        assert len(left_out) == 1
+        assert left_out[0].startswith("attack lira is left out")
+
+    def test_the_one_that_decides_is_not_replaced(self, rng):
+        with pytest.raises(InsufficientEvidenceError, match="'lira' decides and can't be computed.*'loss' need no spread"):
+            all_scores(self.signals_without_spread(rng), {"lira": LiRA(variance="fixed"), "loss": LossAttack()}, registered="lira")

@@ -120,7 +120,7 @@ class TestCanary:
         assert report.bound.method.startswith("order_statistics")
 
     def test_training_stops_once_the_claim_is_refuted(self):
-        trainer = ShadowTrainer(network, lr=0.5, steps=300, sample_rate=0.3, expected_batch_size=36, seed=1)
+        trainer = ShadowTrainer(network, lr=0.5, steps=300, sample_rate=0.3, seed=1)
         report = audit_by_shadow_models(
             trainer, (INPUTS, TARGETS), delta=1e-5, n_models=400, canary=CANARY, claim=claim(0.1), stop="rejected", group_size=8, rng=1
         )

@@ -35,7 +35,7 @@ def network():
 
 
 def plan(**changes):
-    return dataclasses.replace(ShadowPlan(train, as_records((INPUTS, TARGETS)), DESIGN, 7), **changes)
+    return dataclasses.replace(ShadowPlan(train, as_records((INPUTS, TARGETS)), DESIGN, 7, 15.0), **changes)
 
 
 def trainer(**changes):
