@@ -33,6 +33,7 @@ bench: $(VENV)/.installed .bench-venv/.installed
 	$(BIN)/python experiments/bench_posterior.py
 	$(BIN)/python experiments/bench_probe.py
 	$(BIN)/python experiments/bench_command_line.py
+	$(BIN)/python experiments/bench_shadow.py
 
 # Every estimator of the field on mechanisms of known epsilon.
 coverage: $(VENV)/.installed .bench-venv/.installed .jax-venv/.installed

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from torch import nn
@@ -29,6 +30,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from attacks.membership.attack import Attack
 from attacks.membership.bayes_t import BayesT
 from attacks.membership.difficulty_calibrated import DifficultyCalibrated
+from attacks.membership.gradient import gradient_norm
+from attacks.membership.label_only import LabelOnlyAttack
 from attacks.membership.lira import LiRA
 from attacks.membership.loss import LossAttack
 from attacks.membership.metrics import auc, tpr_at_fpr
@@ -37,6 +40,7 @@ from attacks.membership.rmia import RMIA
 from attacks.scores import MembershipScores
 from attacks.shadow.designs import half_split_design
 from attacks.shadow.ensemble import ShadowTrainer
+from attacks.shadow.shadow_models import ShadowModels
 from attacks.signals import logit_signal
 from experiments.results_file import write_results
 from mechanisms.errors import WeakEvidenceWarning
@@ -76,11 +80,12 @@ class Config:
     references: tuple[int, ...] = (4, 8, 16, 32)
     n_models: int = 68
     n_targets: int = 17
-    seeds: int = 3
+    n_queried: int = 4  # targets of the attacks that query or differentiate the model
+    seeds: int = 2
     seed: int = 20261124
 
 
-QUICK = Config(references=(4, 8), n_models=20, n_targets=4, seeds=1)
+QUICK = Config(references=(4, 8), n_models=20, n_targets=4, n_queried=1, seeds=1)
 
 
 def digits() -> tuple[Array, Array]:
@@ -109,8 +114,8 @@ def earnings() -> tuple[Array, Array]:
 
 TABLES = {
     "digits": Table(digits, steps=800, population=400),
-    "diamonds": Table(diamonds, steps=4000, population=500, most_rows=2500),
-    "earnings": Table(earnings, steps=3000, population=1000, batch=128, most_rows=10_000),
+    "diamonds": Table(diamonds, steps=2000, population=500, most_rows=2500),
+    "earnings": Table(earnings, steps=1500, population=1000, batch=64, most_rows=10_000),
 }
 
 
@@ -133,6 +138,7 @@ class Signals:
     test_accuracy: float
     features: Array
     labels: Array
+    models: ShadowModels
 
 
 def trained(table: Table, config: Config, rng: np.random.Generator) -> Signals:
@@ -150,10 +156,11 @@ def trained(table: Table, config: Config, rng: np.random.Generator) -> Signals:
     rate = table.batch / (n / 2)
     trainer = ShadowTrainer(network, lr=0.1, momentum=0.9, steps=table.steps, sample_rate=rate, seed=int(rng.integers(2**31)))
     member = half_split_design(config.n_models, n, rng=rng)
-    logits = trainer.train(inputs[:n], labels[:n], member).logits(inputs)
+    models = trainer.train(inputs[:n], labels[:n], member)
+    logits = models.logits(inputs)
     right = logits[:, :n].argmax(axis=2) == labels[:n]
     phi = logit_signal(logits, labels)
-    return Signals(phi[:, :n], phi[:, n:], member, float(right[member].mean()), float(right[~member].mean()), inputs, labels)
+    return Signals(phi[:, :n], phi[:, n:], member, float(right[member].mean()), float(right[~member].mean()), inputs, labels, models)
 
 
 def references_of(target: int, n: int, config: Config, rng: np.random.Generator) -> Array:
@@ -176,14 +183,31 @@ def attacked(signals: Signals, config: Config, rng: np.random.Generator) -> list
 
 
 def _without_references(signals: Signals, config: Config) -> list[dict[str, object]]:
-    """The quantile attack needs public records only, here the population."""
+    """Quantile regression needs public records only, here the population; label only and gradient norm need the model."""
     n = signals.records.shape[1]
     features = np.column_stack([signals.features, np.eye(int(signals.labels.max()) + 1)[signals.labels]])
     rows = []
     for target in range(0, 2 * config.n_targets, 2):
         attack = QuantileAttack(random_state=0).fit(features[n:], signals.population[target])
         rows.append(_row("quantile", 0, attack.score(signals.records[target], features[:n]), signals.member[target]))
+    for target in range(0, 2 * config.n_queried, 2):
+        rows += _by_queries(signals, target, n)
     return rows
+
+
+def _by_queries(signals: Signals, target: int, n: int) -> list[dict[str, object]]:
+    module = signals.models.module(target)
+    inputs, labels = torch.from_numpy(signals.features[:n]), torch.from_numpy(signals.labels[:n])
+
+    def predict(features: Array) -> Array:
+        with torch.no_grad():
+            return module(torch.from_numpy(features.astype(np.float32))).argmax(dim=1).numpy()
+
+    found = {
+        "label_only": LabelOnlyAttack(predict, random_state=0).score(signals.features[:n], signals.labels[:n]),
+        "gradient_norm": gradient_norm(module, nn.functional.cross_entropy, inputs, labels),
+    }
+    return [_row(name, 0, score, signals.member[target]) for name, score in found.items()]
 
 
 def _row(name: str, n: int, score: Array, member: Array) -> dict[str, object]:

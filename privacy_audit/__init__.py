@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from privacy_audit.estimate.posterior import EpsilonPosterior as EpsilonPosterior
     from privacy_audit.estimate.raw_signals import raw_signal_posterior as raw_signal_posterior
     from privacy_audit.estimate.sequential import SequentialAuditor as SequentialAuditor
+    from privacy_audit.estimate.thresholds import audit_chosen_threshold as audit_chosen_threshold
     from privacy_audit.estimate.thresholds import audit_curve as audit_curve
     from privacy_audit.estimate.thresholds import audit_scores as audit_scores
     from privacy_audit.report.record import AuditReport as AuditReport
@@ -114,6 +115,7 @@ __getattr__, __dir__ = lazy_names(
         "CorrelatedEpsilonPosterior": "privacy_audit.estimate.correlated_effects",
         "HierarchicalEpsilonPosterior": "privacy_audit.estimate.hierarchical",
         "SequentialAuditor": "privacy_audit.estimate.sequential",
+        "audit_chosen_threshold": "privacy_audit.estimate.thresholds",
         "audit_curve": "privacy_audit.estimate.thresholds",
         "audit_scores": "privacy_audit.estimate.thresholds",
         "audit_by_shadow_models": "privacy_audit.audits.shadow_models",

@@ -26,7 +26,7 @@ from attacks.scores import AttackCounts, MembershipScores
 from mechanisms.errors import InsufficientEvidenceError
 from privacy_audit.estimate.bound import EpsilonBound
 from privacy_audit.estimate.hierarchical import HierarchicalEpsilonPosterior
-from privacy_audit.estimate.one_run import one_run_bound, one_run_guesses
+from privacy_audit.estimate.one_run import COINS, one_run_bound, one_run_guesses
 from privacy_audit.estimate.posterior import EpsilonPosterior
 from privacy_audit.estimate.strategies.split import best_threshold
 
@@ -37,6 +37,7 @@ LEAST_REFERENCES = 2
 LEAST_GUESSES = 20  # a side
 _SHARE_OF_TARGETS = 4
 _GUESSED_SHARE = 64
+RECORD_COINS = "each record was included in each target model by its own independent fair coin"
 APART = "target models were named before training; their records' coins are independent of the references and of each other"
 
 
@@ -110,7 +111,8 @@ def records_bound(scores: MembershipScores, *, delta: float, level: float) -> Ep
     n_side = guesses_per_side(len(scores))
     guesses, correct = one_run_guesses(scores, n_in=n_side, n_out=n_side)
     bound = one_run_bound(n_canaries=len(scores), n_guesses=guesses, n_correct=correct, delta=delta, level=level)
-    return replace(bound, method="binomial, guesses about all target models", assumptions=(*bound.assumptions, APART))
+    others = (assumption for assumption in bound.assumptions if assumption != COINS)
+    return replace(bound, method="binomial, guesses about all target models", assumptions=(RECORD_COINS, *others, APART))
 
 
 def records_posterior(scores: MembershipScores, *, delta: float) -> EpsilonPosterior | HierarchicalEpsilonPosterior | None:
