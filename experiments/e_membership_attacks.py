@@ -113,7 +113,7 @@ def earnings() -> tuple[Array, Array]:
 
 
 TABLES = {
-    "digits": Table(digits, steps=800, population=400),
+    "digits": Table(digits, steps=680, population=400),
     "diamonds": Table(diamonds, steps=2000, population=500, most_rows=2500),
     "earnings": Table(earnings, steps=1500, population=1000, batch=64, most_rows=10_000),
 }

@@ -1,15 +1,18 @@
-"""BayesT: Bayesian likelihood ratio with Student-t sides and a prior for each record, for few references.
+"""BayesT: Bayesian likelihood ratio with Student-t sides and a prior for each record; the strongest attack here at every budget.
 
-Per record and side the signal is normal with unknown mean and variance under a normal-inverse-gamma prior (mu0, kappa0, nu0, v0). After n
-references with mean xbar and sum of squares SS the prediction for the target's phi_0 is Student-t with
-    kappa_n = kappa0 + n, df = nu0 + n, location (kappa0 mu0 + n xbar) / kappa_n,
-    scale^2 = (kappa_n + 1) / kappa_n * (nu0 v0 + SS + kappa0 n (xbar - mu0)^2 / kappa_n) / df
-    online   s = log t_in(phi_0) - log t_out(phi_0)
-    offline  s = log(F_out / (1 - F_out)) at phi_0, F the t cdf: the order of log F, without its plateau near F = 1
-The prior center mu0 is the record's *other* side plus or minus the gap g, never a global mean. Two priors:
-    "level"   (default) g, v0 and the spread tau^2 of true gaps are learned from records of similar level (`level_prior.py`), and the other
-              side, known up to v / n and tau^2, fixes its own weight: kappa0 = v0 / (v0_other / n_other + tau^2)
-    "pooled"  one g and v0 for all records, kappa0 = 0.5
+The signal of a record is normal with unknown location and variance under a normal-inverse-gamma prior (kappa0, nu0, v0); the prediction for
+the target's phi_0 is Student-t. Two priors:
+    "level"   (default) the record has one location m and one variance for both sides, OUT ~ N(m, v) and IN ~ N(m + g, v). The gap g and v0
+              are learned from records of similar level (`level_prior.py`); all n = n_in + n_out references then speak of m:
+                  m = (n_in (mean_in - g) + n_out mean_out) / n,   df = nu0 + n,
+                  scale^2 = (1 + 1/n) (nu0 v0 + SS_in + SS_out + n_in n_out / n (mean_in - mean_out - g)^2) / df
+    "pooled"  each side has its own location and variance, one g and v0 for all records, kappa0 = 0.5; the center mu0 of a side is the
+              record's *other* side plus or minus g, never a global mean:
+                  kappa_n = kappa0 + n, df = nu0 + n, location (kappa0 mu0 + n mean) / kappa_n,
+                  scale^2 = (kappa_n + 1) / kappa_n * (nu0 v0 + SS + kappa0 n (mean - mu0)^2 / kappa_n) / df
+    online    s = log t_in(phi_0) - log t_out(phi_0)
+    offline   s = log(F_out / (1 - F_out)) at phi_0, F the t cdf: the order of log F, without its plateau near F = 1
+Estimating a gap and two variances for each record from few references costs more than it brings, above all where models hardly overfit.
 Cost: O(K n q + n q log n).
 """
 
@@ -23,7 +26,7 @@ from numpy.typing import ArrayLike
 from scipy.special import gammaln, stdtr
 
 from attacks.membership.attack import ReferenceAttack
-from attacks.membership.level_prior import LevelPrior, level_prior
+from attacks.membership.level_prior import level_prior
 from attacks.membership.references import Floats, ReferenceStatistics, SideStatistics
 from mechanisms.validation import one_of, positive
 
@@ -129,7 +132,10 @@ class BayesT(ReferenceAttack):
         if not self.online:
             self.outside_ = _offline_prior(statistics).predict(statistics.outside, prior_count)
             return self
-        prior_in, prior_out = _pooled_priors(statistics) if self.prior == "pooled" else _level_priors(statistics)
+        if self.prior == "level":
+            self.inside_, self.outside_ = _level_predictions(statistics, prior_count)
+            return self
+        prior_in, prior_out = _pooled_priors(statistics)
         self.inside_ = prior_in.predict(statistics.inside, prior_count)
         self.outside_ = prior_out.predict(statistics.outside, prior_count)
         return self
@@ -151,26 +157,19 @@ def _pooled_priors(statistics: ReferenceStatistics) -> tuple[NormalInverseGamma,
     return NormalInverseGamma(mean_out + statistics.gap, weight, v_in), NormalInverseGamma(mean_in - statistics.gap, weight, v_out)
 
 
-def _level_priors(statistics: ReferenceStatistics) -> tuple[NormalInverseGamma, NormalInverseGamma]:
+def _level_predictions(statistics: ReferenceStatistics, prior_count: float) -> tuple[StudentT, StudentT]:
+    """Return the predictions of both sides: one scale, locations a gap apart."""
     priors = [level_prior(statistics, query) for query in range(statistics.shape[1])]
-
-    def stacked(name: str) -> Floats:
-        return np.stack([getattr(prior, name) for prior in priors], axis=1)
-
-    prior = LevelPrior(*(stacked(name) for name in ("variance_in", "variance_out", "gap", "gap_variance")))
+    gap, v = (np.stack([getattr(prior, name) for prior in priors], axis=1) for name in ("gap", "variance"))
     inside, outside = statistics.inside, statistics.outside
-    from_out = _from_other_side(inside, outside, prior.gap, prior.variance_in, prior.variance_out, prior.gap_variance)
-    from_in = _from_other_side(outside, inside, -prior.gap, prior.variance_out, prior.variance_in, prior.gap_variance)
-    return from_out, from_in
-
-
-def _from_other_side(
-    side: SideStatistics, other: SideStatistics, gap: Floats, variance: Floats, other_variance: Floats, gap_variance: Floats
-) -> NormalInverseGamma:
-    """Center a side on the other one; a record without the other side gets weight 0."""
-    known = other.known[:, None]
-    weight = variance / (other_variance / np.maximum(other.count, 1)[:, None] + gap_variance)
-    return NormalInverseGamma(np.where(known, other.mean + gap, side.mean), np.where(known, weight, 0.0), variance)
+    n_in, n_out = (side.count[:, None].astype(np.float64) for side in (inside, outside))
+    mean_in, mean_out = np.where(n_in > 0, inside.mean, 0.0), np.where(n_out > 0, outside.mean, 0.0)
+    n = n_in + n_out
+    location = (n_in * (mean_in - gap) + n_out * mean_out) / n
+    squares = inside.sum_squares + outside.sum_squares + n_in * n_out / n * (mean_in - mean_out - gap) ** 2
+    freedom = np.broadcast_to(prior_count + n, location.shape)
+    scale = np.sqrt((1 + 1 / n) * (prior_count * v + squares) / freedom)
+    return StudentT(freedom, location + gap, scale), StudentT(freedom, location, scale)
 
 
 def _offline_prior(statistics: ReferenceStatistics) -> NormalInverseGamma:
