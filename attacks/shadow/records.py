@@ -61,12 +61,21 @@ class AuditedRecords:
     def __repr__(self) -> str:
         return f"AuditedRecords(n={len(self)})"
 
+    def _row_bytes(self) -> list[bytes]:
+        inputs, targets = np.ascontiguousarray(as_array(self.inputs)), as_array(self.targets).astype(np.int64)
+        return [row.tobytes() + target.tobytes() for row, target in zip(inputs, targets, strict=True)]
+
     def part(self, member: NDArray[np.bool_]) -> DataSet:
         """Return the records with `member` True, as the kind of data set that was given; member (N,) bool."""
         index = np.flatnonzero(member)
         if self.source is not None:
             return Subset(self.source, index.tolist())
         return _taken(self.inputs, index), _taken(self.targets, index)
+
+    def n_shared(self, other: AuditedRecords) -> int:
+        """Return how many records of `other` are also here, inputs and targets bit for bit."""
+        mine = set(self._row_bytes())
+        return sum(row in mine for row in other._row_bytes())
 
     def fingerprints(self) -> dict[str, str]:
         """Return SHA-256 of the inputs and of the targets, in order."""

@@ -113,8 +113,12 @@ def audit_by_shadow_models(
     registered, attacks = attacks_beside(attack, with_population=population is not None)
     generator = as_generator(rng)
     for_design, for_training, for_analysis = generator.spawn(3)
-    n_records = len(as_records(dataset))
+    audited = as_records(dataset)
+    n_records = len(audited)
     records = as_records(dataset, population if canary is None else canary)
+    n_shared = 0 if population is None else audited.n_shared(as_records(population))
+    if n_shared:
+        raise ValueError(f"population must hold no audited record, got {n_shared} of {len(records) - n_records} that are; leave them out")
     if canary is not None and len(records) != n_records + 1:
         raise ValueError(f"canary must be a data set of one record, got {len(records) - n_records}")
     design = _design(n_models, n_records, len(records), is_canary_game=canary is not None, rng=for_design)

@@ -189,6 +189,7 @@ class TestFailures:
         ({"stop": "rejected"}, ValueError, "canary"),
         ({"stop": "rejected", "canary": CANARY}, ValueError, "finite epsilon"),
         ({"canary": CANARY, "population": POPULATION}, ValueError, "population"),
+        ({"population": (INPUTS[:3], TARGETS[:3])}, ValueError, "no audited record, got 3 of 3"),
         ({"canary": (INPUTS[:2], TARGETS[:2])}, ValueError, "one record"),
         ({"group_size": 0}, ValueError, "group_size"),
         ({"executor": "cloud"}, ValueError, "processes"),
