@@ -62,6 +62,45 @@ def probe(rows: list[Row]) -> str:
     return _table(["hidden width", "against the same batches", "against the user's records only"], table)
 
 
+def membership(rows: list[Row]) -> str:
+    """AUC and TPR of every attack, one column per table and number of references."""
+    measured = [row for row in rows if "attack" in row]
+    columns = list(dict.fromkeys((str(row["table"]), int(str(row["references"]))) for row in measured if row["references"]))
+    cells = {(row["attack"], row["table"], row["references"]): f"{row['auc']:.3f}, {row['tpr_at_0.01']:.3f}" for row in measured}
+    attacks = dict.fromkeys(str(row["attack"]) for row in measured if row["references"])
+    body: list[list[object]] = [[attack, *(cells.get((attack, *column), "") for column in columns)] for attack in attacks]
+    for name in ("quantile", "label_only", "gradient_norm"):
+        body.append([f"{name} (no reference)", *(cells.get((name, table, 0), "") for table, _ in columns)])
+    return _table(["attack", *(f"{table}, {n}" for table, n in columns)], body)
+
+
+def dp_audit(rows: list[Row]) -> str:
+    """Bound and posterior per claimed epsilon and game; then the share of null audits with a positive bound."""
+    table: list[list[object]] = []
+    for row in rows:
+        if row["part"] == "claimed epsilon" and "bound" in row:
+            interval = f"{row['posterior_low']:.2f} to {row['posterior_high']:.2f}" if "posterior_low" in row else ""
+            found = [f"{row['auc']:.3f}", f"{row['bound']:.2f}", interval, row["verdict"]]
+            table.append([row["epsilon"], row["game"], row["models"], *found])
+        elif row["part"] == "null audits":
+            positive = f"{100 * _number(row['positive']):.1f} % positive bounds of {row['audits']:,}"
+            table.append(["no leak", row["game"], "", "", positive, "", ""])
+    return _table(["claimed", "game", "models", "AUC", "bound", "posterior, 95 %", "verdict"], table)
+
+
+def shadow(rows: list[Row]) -> str:
+    """Milliseconds a model and step, and ratios to Opacus; then one whole ensemble."""
+    table: list[list[object]] = []
+    for row in rows:
+        if "network" in row:
+            ratios = [f"{row[f'ratio_to_{peer}']:.1f} x" for peer in ("bare", "engine")]
+            table.append([row["network"], row["models"], f"{row['ms_ours']:.3g}", *ratios])
+        else:
+            whole = f"{row['models']} models, {row['steps']} steps each"
+            table.append([whole, row["models"], f"{_number(row['cpu_seconds']):.3g} s in all", "", ""])
+    return _table(["network", "models at once", "ms a model and step", "Opacus, bare hooks mode", "Opacus, make_private"], table)
+
+
 def coverage(rows: list[Row]) -> str:
     """Coverage and mean of every method, one column per setting; bold where a bound's coverage falls short."""
     measured = [row for row in rows if "setting" in row]
@@ -82,6 +121,9 @@ TABLES: dict[str, Callable[[list[Row]], str]] = {
     "e_conformance": conformance,
     "bench_probe": probe,
     "e_coverage": coverage,
+    "e_membership_attacks": membership,
+    "e_dp_audit": dp_audit,
+    "bench_shadow": shadow,
 }
 
 

@@ -1,4 +1,4 @@
-"""BayesT: Bayesian likelihood ratio with Student-t sides and a prior for each record; the strongest attack here at every budget.
+"""BayesT: Bayesian likelihood ratio with Student-t sides and a prior for each record.
 
 The signal of a record is normal with unknown location and variance under a normal-inverse-gamma prior (kappa0, nu0, v0); the prediction for
 the target's phi_0 is Student-t. Two priors:
@@ -13,6 +13,7 @@ the target's phi_0 is Student-t. Two priors:
     online    s = log t_in(phi_0) - log t_out(phi_0)
     offline   s = log(F_out / (1 - F_out)) at phi_0, F the t cdf: the order of log F, without its plateau near F = 1
 Estimating a gap and two variances for each record from few references costs more than it brings, above all where models hardly overfit.
+Measured: the largest AUC of all attacks here, or within 0.002 of it, for 4 to 32 references on three tables (e_membership_attacks).
 Cost: O(K n q + n q log n).
 """
 
