@@ -46,10 +46,10 @@ class Config:
     """How much is run."""
 
     correlations: tuple[float, ...] = (0.0, 0.05, 0.2, 0.3, 0.5)
-    repeats: int = 1000
+    repeats: int = 500
     n_models: int = 50
     n_points: int = 20
-    nuts_runs: int = 3
+    nuts_runs: int = 2
     nuts_correlation: float = 0.2
     seed: int = 20261124
     workers: int = 2
@@ -75,7 +75,7 @@ def _quantiles_of_one(config: Config, task: tuple[float, np.random.Generator]) -
     for name in ESTIMATORS:
         with warnings.catch_warnings(record=True) as seen:
             warnings.simplefilter("always", WeakEvidenceWarning)
-            prior = (1.0, 1.0) if name.endswith("Beta(1, 1)") else (1.0, 9.0)
+            prior = (1.0, 1.0) if name.endswith("Beta(1, 1)") else (0.5, 4.5)
             posterior = EpsilonPosterior(counts.pooled()) if name == "pooled" else HierarchicalEpsilonPosterior(counts, rho_prior=prior)
         rows.append({"rho": rho, "estimator": name, "q": np.asarray(posterior.ppf(QUANTILES)).tolist(), "warned": bool(seen)})
     return rows

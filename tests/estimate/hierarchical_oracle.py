@@ -21,7 +21,7 @@ def mp_log_rising(a, k):
 
 def plain_side(errors, trials, rho_prior, n_mu=500, n_rho=150):
     """Masses of mu and of rho, one model after the other, on equally spaced logits."""
-    s, v = np.linspace(-12, 8, n_mu), np.linspace(-14, 9, n_rho)
+    s, v = np.linspace(-12, 8, n_mu), np.linspace(-22, 9, 2 * n_rho)
     mu, rho = special.expit(s), special.expit(v)
     prior_rho = stats.beta.logpdf(rho, *rho_prior) + np.log(rho * (1 - rho))
     log_mass = stats.beta.logpdf(mu, 0.5, 0.5) + np.log(mu * (1 - mu)) + prior_rho[:, None]
@@ -33,7 +33,7 @@ def plain_side(errors, trials, rho_prior, n_mu=500, n_rho=150):
     return mu, mass.sum(axis=0), rho, mass.sum(axis=1)
 
 
-def plain_sf(counts, delta, epsilon, rho_prior=(1, 9)):
+def plain_sf(counts, delta, epsilon, rho_prior=(0.5, 4.5)):
     """P(g > epsilon) as a double sum over both grids."""
     fpr, mass_fpr, _, _ = plain_side(counts.fp, counts.n_non_members, rho_prior)
     fnr, mass_fnr, _, _ = plain_side(counts.fn, counts.n_members, rho_prior)

@@ -45,7 +45,7 @@ class TestGrid:
             assert log_rising(np.array([a]), np.array([k]), np.array([2.0]))[0] == pytest.approx(2 * exact, rel=1e-11, abs=1e-8 + 1e-14 * k)
 
     @pytest.mark.parametrize(("errors", "trials"), [([0, 3, 1, 0], [10] * 4), ([6, 1, 4, 2], [10, 3, 4, 40]), ([5, 0], [5, 5])])
-    @pytest.mark.parametrize("rho_prior", [(1, 9), (1, 1)])
+    @pytest.mark.parametrize("rho_prior", [(0.5, 4.5), (1, 9), (1, 1)])
     def test_against_a_plain_dense_grid(self, errors, trials, rho_prior):
         grid = beta_binomial_grid(np.array(errors), np.array(trials), rho_prior=rho_prior)
         mu, mass_mu, rho, mass_rho = plain_side(errors, trials, rho_prior)
@@ -197,7 +197,7 @@ class TestLaw:
     def test_sensitivity_to_the_prior_of_rho(self, rng):
         counts = simulate(rng, n_models=20, n_points=20, rho=0.2)
         rows = fit(counts).rho_prior_sensitivity()
-        assert [row["rho_prior"] for row in rows] == [[1.0, 1.0], [1.0, 9.0], [1.0, 30.0]]
+        assert [row["rho_prior"] for row in rows] == [[1.0, 1.0], [0.5, 4.5], [1.0, 30.0]]
         widths = [row["high"] - row["low"] for row in rows]
         assert widths[0] > widths[1] > widths[2]
         assert [rows[1]["low"], rows[1]["high"]] == pytest.approx(fit(counts).interval(0.9).tolist(), abs=1e-12)

@@ -118,7 +118,7 @@ def test_a_posterior_of_many_models_is_one_statement() -> None:
     row = next(row for row in statements(record) if row.role == "posterior")
     low, high = model_posterior().interval(0.95)
     assert (row.low, row.middle, row.high) == pytest.approx((low, model_posterior().median, high))
-    assert row.method == "median and equal-tailed interval; rates vary between models, rho ~ Beta(1, 9)"
+    assert row.method == "median and equal-tailed interval; rates vary between models, rho ~ Beta(0.5, 4.5)"
     assert row.assumptions == ("Models were trained independently.", "The threshold was not chosen on the models that are counted.")
     assert through_json(record.to_dict())["posterior"]["n_models"] == 4
     assert shadow_report(conformance=conformance("rate")).to_dict()["posterior"] is None
