@@ -40,8 +40,11 @@ def canary_scores(run: ShadowRun, canary: int) -> MembershipScores:
 
     Raises
     ------
-    InsufficientEvidenceError : all models that exist had the canary, or none had.
+    InsufficientEvidenceError : all models had the canary, or none had; or a training failed. Whether it fails may depend on the canary, so
+        the models that exist are no fair sample.
     """
+    if run.failed:
+        raise InsufficientEvidenceError(f"the game of a canary needs every model, and {len(run.failed)} groups could not be trained")
     member = run.member[:, canary]
     if member.all() or not member.any():
         raise InsufficientEvidenceError(f"{int(member.sum())} of {len(member)} models had the canary: train more models")

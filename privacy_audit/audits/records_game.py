@@ -100,8 +100,13 @@ def guesses_per_side(n_coins: int) -> int:
     return min(n_coins // 2, max(LEAST_GUESSES, n_coins // _GUESSED_SHARE))
 
 
-def records_bound(scores: MembershipScores, *, delta: float, level: float) -> EpsilonBound:
+def records_bound(scores: MembershipScores, *, delta: float, level: float, n_coins: int | None = None) -> EpsilonBound:
     """Return the one-run bound of all targets' coins together.
+
+    Parameters
+    ----------
+    n_coins : coins thrown, those of targets whose training failed included: a failure is output too, on which the auditor abstains.
+        None means that no target failed.
 
     Guarantee
     ---------
@@ -110,7 +115,7 @@ def records_bound(scores: MembershipScores, *, delta: float, level: float) -> Ep
     """
     n_side = guesses_per_side(len(scores))
     guesses, correct = one_run_guesses(scores, n_in=n_side, n_out=n_side)
-    bound = one_run_bound(n_canaries=len(scores), n_guesses=guesses, n_correct=correct, delta=delta, level=level)
+    bound = one_run_bound(n_canaries=n_coins or len(scores), n_guesses=guesses, n_correct=correct, delta=delta, level=level)
     others = (assumption for assumption in bound.assumptions if assumption != COINS)
     return replace(bound, method="binomial, guesses about all target models", assumptions=(RECORD_COINS, *others, APART))
 

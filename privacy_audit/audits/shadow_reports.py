@@ -100,7 +100,7 @@ def records_report(
     n_targets = int(evidence.is_target.sum())
     return AuditReport(
         claim=audit.claim,
-        bound=records_bound(scores[registered], delta=audit.delta, level=audit.level),
+        bound=records_bound(scores[registered], delta=audit.delta, level=audit.level, n_coins=targets_of(audit.n_models) * n_records),
         posterior=posterior,
         scores=scores[registered],
         power=one_run_power(audit.claim, n_canaries=n_targets * n_records, n_in=n_side, n_out=n_side, level=audit.level, rng=rng),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from types import SimpleNamespace
 
@@ -32,7 +33,7 @@ def signals_of(part):
     """What `run_shadow` returns, without its machinery."""
     groups = [task.work() for task in part]
     member, signals, ids = (np.concatenate([getattr(g, name) for g in groups]) for name in ("member", "signals", "model_id"))
-    return SimpleNamespace(member=member, signals=signals, model_id=ids)
+    return SimpleNamespace(member=member, signals=signals, model_id=ids, failed=())
 
 
 def play(rng, n, *, leak, epsilon, train=signals_of):
@@ -46,8 +47,14 @@ def test_scores_are_the_column_of_the_canary(rng):
     scores = canary_scores(run, 1)
     np.testing.assert_array_equal(scores.score, run.signals[:, 1, 0].astype(float))
     np.testing.assert_array_equal(scores.member, run.member[:, 1])
-    with pytest.raises(InsufficientEvidenceError, match="all|had the canary"):
+    with pytest.raises(InsufficientEvidenceError, match="20 of 20 models had the canary"):
         canary_scores(run, 0)
+
+
+def test_models_that_failed_are_not_passed_over(rng):
+    run = dataclasses.replace(run_shadow(tasks(rng, 20, leak=3.0)), failed=((7, "RuntimeError"),))
+    with pytest.raises(InsufficientEvidenceError, match="1 groups could not be trained"):
+        canary_scores(run, 1)
 
 
 def test_training_ends_when_the_claim_is_refuted(rng):  # each guess right: 20 trials refute epsilon 1; 400 models fail with p < 1e-9

@@ -80,6 +80,12 @@ class TestBound:
             positive += (stats.binom.sf(right - 1, guesses, 0.5) <= 0.05).any()
         assert positive > stats.binom.isf(1e-6, 200, 0.05)
 
+    def test_targets_that_failed_still_cost_delta(self, rng):
+        member = rng.random(4000) < 0.5
+        scores = MembershipScores(3.0 * member + rng.normal(size=4000), member)
+        whole, more = (records_bound(scores, delta=1e-4, level=0.95, n_coins=n).epsilon for n in (4000, 8000))
+        assert records_bound(scores, delta=1e-4, level=0.95).epsilon == whole > more > 0
+
     def test_a_leak_is_bounded_from_below_and_never_above_the_truth(self, rng):
         # randomized response of each coin with epsilon 2: 1,200 coins; P(bound > 2) <= 0.05
         above = 0
