@@ -46,16 +46,17 @@ class AffineGradients:
             return self._norms_of_gradients()
         return self._norms_by_gram()
 
-    def add_sums(self, factor: Tensor, weight: Tensor, bias: Tensor | None, *, sign: int) -> None:
-        """Add sign * sum_b factor * gradient to `weight` (K, O, I) and `bias` (K, O)."""
+    def add_sums(self, factor: Tensor | None, weight: Tensor, bias: Tensor | None, *, sign: int) -> None:
+        """Add sign * sum_b factor * gradient to `weight` (K, O, I) and `bias` (K, O); no factor is 1."""
         models, rows, places, n_in = self._a.shape
-        if self._made is not None:
+        if self._made is not None and factor is not None:
             weight.add_((factor.unsqueeze(1) @ self._made).view(models, n_in, -1).transpose(1, 2), alpha=sign)
             self._made = None
             if bias is not None:
                 bias.unsqueeze(1).baddbmm_(factor.unsqueeze(1), self._d.sum(dim=2), alpha=sign)
             return
-        d = self._d.mul_(factor[:, :, None, None]).view(models, rows * places, -1)
+        d = self._d if factor is None else self._d.mul_(factor[:, :, None, None])
+        d = d.view(models, rows * places, -1)
         weight.baddbmm_(d.transpose(1, 2), self._a.view(models, rows * places, n_in), alpha=sign)
         if bias is not None:
             bias.add_(d.sum(dim=1), alpha=sign)

@@ -50,7 +50,7 @@ class StackedLinear:
         assert self._gradients is not None
         return self._gradients.squared_norms()
 
-    def add_sums(self, factor: Tensor, targets: Sequence[Tensor], *, sign: int) -> None:
+    def add_sums(self, factor: Tensor | None, targets: Sequence[Tensor], *, sign: int) -> None:
         """Add the rescaled sum of gradients to the targets."""
         assert self._gradients is not None
         self._gradients.add_sums(factor, targets[0], None if self._bias is None else targets[1], sign=sign)
