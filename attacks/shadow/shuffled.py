@@ -50,11 +50,12 @@ def _rows_of_steps(ids: Rows, stream: np.random.Generator, batch_size: int, epoc
 def _batch(rows: Sequence[Rows], dtype: torch.dtype) -> Batch:
     sizes = [len(some) for some in rows]
     largest = max(sizes)
-    size = torch.tensor(sizes).clamp_(min=1).to(dtype).unsqueeze(1)
     if min(sizes) == largest:
-        return Batch(torch.from_numpy(np.stack(rows)), size.new_ones(()).expand(len(rows), largest), size, padded=False)
+        weight = torch.ones((), dtype=dtype).expand(len(rows), largest)
+        return Batch(torch.from_numpy(np.stack(rows)), weight, torch.full((1, 1), largest, dtype=dtype), padded=False)
     index = np.zeros((len(rows), largest), dtype=np.int64)
     for line, some in zip(index, rows, strict=True):
         line[: len(some)] = some
-    weight = torch.arange(largest) < torch.tensor(sizes).unsqueeze(1)
-    return Batch(torch.from_numpy(index), weight.to(dtype), size)
+    size = torch.tensor(sizes).unsqueeze(1)
+    weight = torch.arange(largest) < size
+    return Batch(torch.from_numpy(index), weight.to(dtype), size.clamp(min=1).to(dtype))
