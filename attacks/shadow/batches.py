@@ -26,7 +26,8 @@ _COINS_HELD = 2**20
 class Batch:
     """The records of one step: `index` (K, B) int64 into the pool, `weight` (K, B) 1 for real rows and 0 for padding.
 
-    `size` (K, 1), or (1, 1) for all, is what sums are divided by, at least 1; None where that is the constant E_k. `padded` is False if every weight is 1.
+    `size` (K, 1), or (1, 1) for all, is what sums are divided by, at least 1; None where that is the constant E_k. `padded` is False if
+    every weight is 1.
     """
 
     index: Tensor

@@ -73,7 +73,7 @@ class AffineGradients:
 
     def add_plain_sums(self, weight: Tensor, bias: Tensor | None, *, sign: int) -> None:
         """Add sign * sum of gradients to `weight` and `bias`."""
-        add_plain_sums(*(flat.flatten(1, 2) for flat in (self._a, self._d)), weight, bias, sign=sign)
+        add_plain_sums(self._a.flatten(1, 2), self._d.flatten(1, 2), weight, bias, sign=sign)
 
     def _norms_of_gradients(self) -> Tensor:
         a, d = self._a.flatten(0, 1), self._d.flatten(0, 1)

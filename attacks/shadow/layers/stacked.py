@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 _ALIGNED = 16
@@ -95,7 +96,7 @@ def in_one_buffer(parameters: Sequence[StackedParameter]) -> Tensor:
 
 def views_of(buffer: Tensor, parameters: Sequence[StackedParameter]) -> list[Tensor]:
     """Cut a flat tensor into views shaped like the parameters' values."""
-    parts = buffer.split([_room(parameter) for parameter in parameters])
+    parts = torch.split(buffer, [_room(parameter) for parameter in parameters])
     return [part[: parameter.value.numel()].view(parameter.value.shape) for part, parameter in zip(parts, parameters, strict=True)]
 
 
