@@ -156,8 +156,6 @@ class DistributionInferenceResult:
             "findings": json_ready(self.findings),
             "caveats": json_ready(self.caveats),
             "degree_laws": None if self.degree_laws is None else [_law_settings(law) for law in self.degree_laws],
-            if self.degree_laws is None
-            else [{"largest": law.largest, "exponent": law.exponent} for law in self.degree_laws],
         }
 
 
