@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 Floats = NDArray[np.float64]
 
@@ -46,15 +47,13 @@ RATES: Mapping[str, Callable[[Floats, Floats], Floats]] = {"hellinger": hellinge
 
 
 def _kl(a: Floats, b: Floats) -> Floats:
-    return _one_outcome(a, b - a) + _one_outcome(1 - a, a - b)
+    return _one_outcome(a, b, b - a) + _one_outcome(1 - a, 1 - b, a - b)
 
 
-def _one_outcome(a: Floats, moved: Floats) -> Floats:
-    """Return -a m(moved / a), which is `moved` for a = 0."""
-    some = a > 0
+def _one_outcome(a: Floats, b: Floats, moved: Floats) -> Floats:
+    """Return -a m(moved / a) = a ln(a / b) - a + b, by the series of m where a and b are close."""
+    near = np.abs(moved) < _NEAR * a
+    x = np.where(near, moved, 0.0) / np.where(near, a, 1.0)
+    series = sum((-1.0) ** k * x**k / k for k in range(2, _TERMS + 1))
     with np.errstate(over="ignore", divide="ignore"):
-        x = moved / np.where(some, a, 1.0)
-        far = np.where(np.isinf(x), moved, a * (x - np.log1p(np.maximum(x, -1.0))))
-    near = np.clip(x, -_NEAR, _NEAR)
-    series = sum((-1.0) ** k * near**k / k for k in range(2, _TERMS + 1))
-    return np.where(some, np.where(np.abs(x) < _NEAR, a * series, far), moved)
+        return np.asarray(np.where(near, a * series, special.kl_div(a, b)), dtype=np.float64)
