@@ -106,7 +106,6 @@ def test_bad_input(call, message: str):
         call()
 
 
-@pytest.mark.slow
 def test_what_needs_too_many_draws_is_refused():
     with pytest.raises(UnsupportedClaimError, match="more than 4194304 draws"):
         n_leaked_multi(0.99, [0.5, 0.5001])
