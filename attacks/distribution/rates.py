@@ -2,7 +2,7 @@
 
 Each r bounds the total variation of n draws by sqrt(1 - e^(-n r)), and renyi_inf >= kl >= hellinger. With a < b and d = b - a:
 
-    hellinger    -2 ln(1 - H^2),  H^2 = ((sqrt b - sqrt a)^2 + (sqrt(1-a) - sqrt(1-b))^2) / 2
+    hellinger    -2 ln(sqrt(a b) + sqrt((1-a)(1-b))) = -2 ln(1 - H^2),  H^2 = ((sqrt b - sqrt a)^2 + (sqrt(1-a) - sqrt(1-b))^2) / 2
     kl           KL(a, b) = -a m(d/a) - (1-a) m(-d/(1-a)),  m(x) = ln(1+x) - x, and the smaller of the two directions
     renyi_inf    min(ln(b/a), ln((1-a)/(1-b)))
 
@@ -27,8 +27,10 @@ def hellinger_rate(low: Floats, high: Floats) -> Floats:
     """Return -2 ln of the Bhattacharyya coefficient, inf for rates 0 and 1."""
     gap = high - low
     squared = ((gap / (np.sqrt(high) + np.sqrt(low))) ** 2 + (gap / (np.sqrt(1 - low) + np.sqrt(1 - high))) ** 2) / 2
+    overlap = np.sqrt(low) * np.sqrt(high) + np.sqrt(1 - low) * np.sqrt(1 - high)
     with np.errstate(divide="ignore"):
-        return np.asarray(-2 * np.log1p(-np.minimum(squared, 1.0)), dtype=np.float64)
+        log_overlap = np.where(squared < 0.5, np.log1p(-np.minimum(squared, 0.5)), np.log(overlap))
+    return np.asarray(-2 * log_overlap, dtype=np.float64)
 
 
 def kl_rate(low: Floats, high: Floats) -> Floats:

@@ -40,6 +40,21 @@ def test_bracket_holds_the_exact_value(p: float, q: float, n: int):
         assert found.upper - found.lower < 1e-3
 
 
+@pytest.mark.parametrize("gap", [1e-6, 1e-9, 1e-12])
+@pytest.mark.parametrize("n", [2, 1000, 10**8])
+def test_laws_that_are_close(gap: float, n: int):
+    """Their overlap is 1 as computed; the bracket must not close above zero only."""
+    found = tv_pmf(n, two(0.5), two(0.5 + gap))
+    assert found.lower <= tv_bernoulli(n, 0.5, 0.5 + gap) * (1 + 1e-3) + 1e-15
+    assert tv_bernoulli(n, 0.5, 0.5 + gap) <= found.upper * (1 + 1e-3) + 1e-12
+
+
+def test_laws_that_hardly_overlap():
+    found = tv_pmf(3, [1 - 1e-200, 1e-200], [0, 1])
+    assert found.upper == 1
+    assert found.lower == pytest.approx(1, abs=1e-12)
+
+
 def test_published_check():
     found = tv_pmf(11, [0.5, 0.5], [0.2, 0.8], grid=1e-5)
     assert found.grid == 1e-5

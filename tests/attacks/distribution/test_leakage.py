@@ -142,6 +142,11 @@ class TestOrder:
         assert hellinger_rate(low, high) <= kl_rate(low, high) * (1 + 1e-12)
         assert kl_rate(low, high) <= renyi_inf_rate(low, high) * (1 + 1e-12)
 
+    def test_divergences_of_nearly_certain_rates(self):
+        """Overlap 1e-50: 1 - H^2 alone would be 0."""
+        low, high = np.array(1e-100), np.array(1.0)
+        assert hellinger_rate(low, high) == kl_rate(low, high) == renyi_inf_rate(low, high) == pytest.approx(100 * math.log(10))
+
     def test_divergences_keep_their_digits(self):
         """A gap of 1e-9: KL = gap^2 / (2 a (1-a)), and the Bhattacharyya rate is half of it."""
         low, high = np.array(0.3), np.array(0.3 + 1e-9)
