@@ -5,7 +5,8 @@ The search starts between two closed forms, with B = sum sqrt(P Q) and adv = 2 a
     ln(1 - adv^2) / (2 ln B)  <=  n  <=  ln(1 - adv) / ln B            (1 - B^n <= TV_n <= sqrt(1 - B^2n))
 
 and halves the bracket with `fold_variation`, whose every answer is a proof: enough, too few, or can't tell.
-Cost: about 2 log2(n) brackets; milliseconds to n = 100, a few seconds to n = 10^4 and beyond.
+Cost: about 2 log2(n) brackets; milliseconds to n = 100, seconds to n = 10^4, half a minute beyond 10^6. The range stays open by about 10 %
+for accuracies within 1e-6 of 1, and by a fraction of it from n = 10^4 on: there only the closed forms still decide.
 """
 
 from __future__ import annotations
