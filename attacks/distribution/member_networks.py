@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +41,7 @@ class MemberMLP(nn.Module):
 
     def __init__(self, n_members: int, sizes: Sequence[int], *, generator: torch.Generator) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(MemberAffine(n_members, i, o, generator=generator) for i, o in zip(sizes, sizes[1:], strict=False))
+        self.layers = nn.ModuleList(MemberAffine(n_members, i, o, generator=generator) for i, o in pairwise(sizes))
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply member k's perceptron to slice k."""
@@ -63,7 +64,8 @@ class MemberNetwork(nn.Module):
     def log_odds(self, inputs: Sequence[Tensor]) -> Tensor:
         """Return (K, M) log-odds of world 1 that every member gives to every model; inputs are (M, ...)."""
         with torch.no_grad():
-            pieces = zip(*(x.split(_MODELS_AT_ONCE) for x in inputs), strict=True)
+            starts = range(0, len(inputs[0]), _MODELS_AT_ONCE)
+            pieces = [[x[start : start + _MODELS_AT_ONCE] for x in inputs] for start in starts]
             return torch.cat([self(*(x.expand(self.n_members, *x.shape) for x in piece)) for piece in pieces], dim=1)
 
 

@@ -50,7 +50,8 @@ class PermutationInvariantClassifier(WorldAttack):
     >>> from attacks.distribution.views import QueryLabels
     >>> rng, queries = np.random.default_rng(0), QueryLabels([0, 1], [0, 1])
     >>> def views(n, mean):
-    ...     return ModelViews(np.zeros((n, 2)), queries, {"0.weight": rng.normal(mean, 1, (n, 6, 3)), "2.weight": rng.normal(size=(n, 1, 6))})
+    ...     weights = {"0.weight": rng.normal(mean, 1, (n, 6, 3)), "2.weight": rng.normal(size=(n, 1, 6))}
+    ...     return ModelViews(np.zeros((n, 2)), queries, weights)
     >>> attack = PermutationInvariantClassifier(n_members=2, epochs=20, random_state=0).fit(views(40, 0), views(40, 0.5))
     >>> attack.score(views(50, 0), views(50, 0.5)) > 0.8
     True

@@ -86,9 +86,9 @@ def train_members(
     optimizer = torch.optim.Adam(network.parameters(), lr=STEP_SIZE, weight_decay=WEIGHT_DECAY)
     for epoch in range(epochs):
         order = taught.gather(1, torch.rand(taught.shape, generator=generator).argsort(dim=1))
-        for places in order.split(BATCH, dim=1):
+        for start in range(0, order.shape[1], BATCH):
             optimizer.zero_grad()
-            lesson.losses(network, places)[0].sum().backward()  # type: ignore[no-untyped-call]
+            lesson.losses(network, order[:, start : start + BATCH])[0].sum().backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         best.look(epoch, lesson, held)
     return best.taken()

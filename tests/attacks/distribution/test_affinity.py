@@ -53,10 +53,10 @@ def test_queries_come_evenly_from_both_worlds(n, counts):
 
 
 def test_a_world_with_few_queries_gives_all_it_has():
-    queries = QueryLabels(np.zeros(10), np.arange(10) == 4)
+    queries = QueryLabels(np.zeros(10, dtype=int), np.arange(10) == 4)
     assert len(_even_subset(queries, 6)) == 6
     assert 4 in _even_subset(queries, 6)
-    assert queries.world[_even_subset(QueryLabels(np.zeros(10), np.arange(10) != 4), 6)].sum() == 1
+    assert queries.world[_even_subset(QueryLabels(np.zeros(10, dtype=int), np.arange(10) != 4), 6)].sum() == 1
 
 
 def test_worlds_are_told_apart(fitted, rng):
