@@ -89,8 +89,6 @@ class InvariantNetwork(MemberNetwork):
         super().__init__(n_members)
         own, links = _apart(inputs)
         sizes = [x.shape[2] + (0 if link is None else REPRESENTATION * link.shape[2]) for x, link in zip(own, links, strict=True)]
-            first.shape[2] + (link.shape[2] * REPRESENTATION if link is not None else 0) for first, link in zip(own, links, strict=True)
-        ]
         self.readers = nn.ModuleList(MemberMLP(n_members, (size, HIDDEN, REPRESENTATION), generator=generator) for size in sizes)
         n_representations = len(own) - 1 + own[-1].shape[1]
         self.answer = MemberAffine(n_members, n_representations * REPRESENTATION, 1, generator=generator)
