@@ -25,7 +25,7 @@ from attacks.distribution.invariant_network import HIDDEN, REPRESENTATION
 from attacks.distribution.layer_sets import neuron_layers
 from attacks.distribution.member_networks import MemberAffine, MemberMLP, MemberNetwork
 from attacks.distribution.views import Floats, ModelViews, joined_views
-from attacks.distribution.white_box_training import train_members
+from attacks.distribution.white_box_training import split_shadows, train_members
 from attacks.shadow.one_thread import one_thread
 from mechanisms.randomness import as_generator
 
@@ -71,7 +71,8 @@ class FlattenedTwin(WorldAttack):
             self.scales_ = [(layer.mean(dim=(0, 1)), layer.std(dim=(0, 1), correction=0)) for layer in layers]
             inputs = self._standardized(layers)
             self.network_ = FlattenedNetwork(inputs, self.n_members, generator=generator)
-            self.held_out_ = train_members(self.network_, inputs, len(shadow_0), epochs=self.epochs, generator=generator)
+            split = split_shadows(len(shadow_0), len(shadow_1), self.n_members, generator=generator)
+            self.held_out_ = train_members(self.network_, inputs, split, epochs=self.epochs, generator=generator)
 
     def _decide(self, victims: ModelViews) -> Floats:
         with one_thread():

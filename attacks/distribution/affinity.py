@@ -2,10 +2,11 @@
 
 Symbols: Q queries, u units of a layer, a (Q, u) its outputs; s_ij = <a_i, a_j> / (|a_i| |a_j|), 0 where a layer is silent. A similarity is
 a sum over units, so the order of neurons plays no part. Of the Q (Q - 1) / 2 pairs of a layer the fifth with the largest separation
-(m_1 - m_0)^2 / (v_0 + v_1) is kept; m_w and v_w are mean and variance over the shadows of world w. One MLP (1024, 64, 16) per layer reads
+(m_1 - m_0)^2 / (v_0 + v_1) is kept; m_w and v_w are mean and variance over the shadows of world w that the member learns from: held-out
+shadows choose no pair, or they would flatter. One MLP (1024, 64, 16) per layer reads
 the kept pairs; their outputs and the probabilities that the model gives to the Q queries go through a linear map.
 
-Cost: M Q^2 u operations for the similarities; 5 million parameters' steps at Q = 50, three layers and 5 members.
+Cost: M Q^2 u operations for the similarities; then Adam on 1 million parameters a member (Q = 50, three layers).
 
 References
 ----------
@@ -26,7 +27,7 @@ from torch import Tensor, nn
 from attacks.distribution.attack import Access, WorldAttack
 from attacks.distribution.member_networks import MemberAffine, MemberMLP, MemberNetwork
 from attacks.distribution.views import Floats, ModelViews, QueryLabels, joined_views
-from attacks.distribution.white_box_training import HeldOutScores, train_members
+from attacks.distribution.white_box_training import HeldOutScores, Split, split_shadows, train_members
 from attacks.shadow.one_thread import one_thread
 from mechanisms.randomness import as_generator
 from mechanisms.validation import whole_number
@@ -39,35 +40,42 @@ Indices = NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Reading:
-    """One input of the network: which of its columns are kept, and their mean and scale over shadows."""
+    """Mean and scale of one input's columns over shadows."""
 
-    columns: Indices
     mean: Floats
     scale: Floats
 
     @classmethod
-    def of(cls, values: Floats, columns: Indices) -> _Reading:
-        kept = values[:, columns]
-        spread = kept.std(axis=0)
-        return cls(columns, kept.mean(axis=0), np.where(spread > 1e-6, spread, 1.0))
+    def of(cls, values: Floats) -> _Reading:
+        spread = values.std(axis=0)
+        return cls(values.mean(axis=0), np.where(spread > 1e-6, spread, 1.0))
 
     def read(self, values: Floats) -> Tensor:
-        return torch.from_numpy(((values[:, self.columns] - self.mean) / self.scale).astype(np.float32))
+        return torch.from_numpy(((values - self.mean) / self.scale).astype(np.float32))
 
 
 class AffinityNetwork(MemberNetwork):
-    """K members: one MLP per layer over its kept pairs, then a linear map of their outputs and the probabilities."""
+    """K members: one MLP per layer over the pairs that the member keeps, then a linear map of their outputs and the probabilities.
 
-    def __init__(self, inputs: Sequence[Tensor], n_members: int, *, generator: torch.Generator) -> None:
+    Parameters
+    ----------
+    kept : per layer (K, pairs) the places of the pairs that each member keeps.
+    n_probabilities : how many probabilities it sees.
+    """
+
+    def __init__(self, kept: Sequence[Tensor], n_probabilities: int, *, generator: torch.Generator) -> None:
+        n_members = len(kept[0])
         super().__init__(n_members)
-        *pairs, probabilities = (x.shape[-1] for x in inputs)
-        self.readers = nn.ModuleList(MemberMLP(n_members, (size, *SIZES), generator=generator) for size in pairs)
-        self.answer = MemberAffine(n_members, len(pairs) * SIZES[-1] + probabilities, 1, generator=generator)
+        self._kept = tuple(kept)
+        self.readers = nn.ModuleList(MemberMLP(n_members, (pairs.shape[1], *SIZES), generator=generator) for pairs in kept)
+        self.answer = MemberAffine(n_members, len(kept) * SIZES[-1] + n_probabilities, 1, generator=generator)
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Return (K, B) log-odds of world 1."""
-        *pairs, probabilities = inputs
-        found = [reader(x) for reader, x in zip(self.readers, pairs, strict=True)]
+        """Return (K, B) log-odds of world 1; inputs are all pairs of each layer, then the probabilities."""
+        *layers, probabilities = inputs
+        found = []
+        for reader, x, kept in zip(self.readers, layers, self._kept, strict=True):
+            found.append(reader(x.gather(2, kept[:, None].expand(-1, x.shape[1], -1))))
         answer: Tensor = self.answer(torch.cat([*found, probabilities], dim=-1))
         return answer.squeeze(-1)
 
@@ -86,7 +94,7 @@ class AffinityClassifier(WorldAttack):
     ----------
     queries_ : places of the queries that are used.
     network_ : the fitted members.
-    held_out_ : best epochs, with losses and accuracies on held-out shadows; pairs are chosen on all shadows, so a little flattering.
+    held_out_ : best epochs, with losses and accuracies on held-out shadows.
 
     Notes
     -----
@@ -113,12 +121,12 @@ class AffinityClassifier(WorldAttack):
             self._units = _units(shadow_0)
             self.queries_ = _even_subset(shadow_0.queries, n_queries)
             values = self._values(joined_views(shadow_0, shadow_1))
-            chosen = [_most_separated(layer, len(shadow_0)) for layer in values[:-1]]
-            columns = [*chosen, np.arange(values[-1].shape[1])]
-            self._readings = [_Reading.of(*pair) for pair in zip(values, columns, strict=True)]
+            self._readings = [_Reading.of(value) for value in values]
             inputs = self._inputs(values)
-            self.network_ = AffinityNetwork(inputs, n_members, generator=generator)
-            self.held_out_ = train_members(self.network_, inputs, len(shadow_0), epochs=epochs, generator=generator)
+            split = split_shadows(len(shadow_0), len(shadow_1), n_members, generator=generator)
+            kept = [_kept_pairs(layer, split) for layer in values[:-1]]
+            self.network_ = AffinityNetwork(kept, values[-1].shape[1], generator=generator)
+            self.held_out_ = train_members(self.network_, inputs, split, epochs=epochs, generator=generator)
 
     def _decide(self, victims: ModelViews) -> Floats:
         if _units(victims) != self._units:
@@ -159,6 +167,13 @@ def pair_similarities(activations: NDArray[np.floating]) -> Floats:
     directions = outputs / np.where(length > 0, length, 1.0)
     first, second = np.triu_indices(outputs.shape[1], k=1)
     return np.asarray((directions @ directions.transpose(0, 2, 1))[:, first, second])
+
+
+def _kept_pairs(values: Floats, split: Split) -> Tensor:
+    """Return (K, pairs) the pairs that each member keeps, chosen on what it learns from."""
+    places = split.taught.numpy()
+    n_world_0 = int((places[0] < split.n_world_0).sum())
+    return torch.from_numpy(np.stack([_most_separated(values[own], n_world_0) for own in places]))
 
 
 def _most_separated(values: Floats, n_world_0: int) -> Indices:

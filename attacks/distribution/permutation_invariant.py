@@ -20,7 +20,7 @@ from attacks.distribution.attack import Access, WorldAttack
 from attacks.distribution.invariant_network import InvariantNetwork, LayerScale, read_layers
 from attacks.distribution.layer_sets import neuron_layers
 from attacks.distribution.views import Floats, ModelViews, joined_views
-from attacks.distribution.white_box_training import HeldOutScores, train_members
+from attacks.distribution.white_box_training import HeldOutScores, split_shadows, train_members
 from attacks.shadow.one_thread import one_thread
 from mechanisms.randomness import as_generator
 from mechanisms.validation import whole_number
@@ -77,7 +77,8 @@ class PermutationInvariantClassifier(WorldAttack):
             self.scales_ = tuple(LayerScale.of(layer, place) for place, layer in enumerate(layers))
             inputs = read_layers(layers, self.scales_)
             self.network_ = InvariantNetwork(inputs, n_members, generator=generator)
-            self.held_out_ = train_members(self.network_, inputs, len(shadow_0), epochs=epochs, generator=generator)
+            split = split_shadows(len(shadow_0), len(shadow_1), n_members, generator=generator)
+            self.held_out_ = train_members(self.network_, inputs, split, epochs=epochs, generator=generator)
 
     def _decide(self, victims: ModelViews) -> Floats:
         if _shapes(victims) != self._shapes:

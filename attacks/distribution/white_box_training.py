@@ -49,6 +49,20 @@ class HeldOutScores:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """Which shadows each member learns from, and which are held out: places (K, .) among the M shadows, those of world 0 first.
+
+    Parameters
+    ----------
+    n_world_0 : how many of the M shadows are of world 0.
+    """
+
+    taught: Tensor
+    held: Tensor
+    n_world_0: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Lesson:
     """What the members learn from: inputs (M, ...), world (M,), weight (M,) of a model in the loss."""
 
@@ -64,8 +78,27 @@ class _Lesson:
         return losses.mean(dim=1), log_odds
 
 
+def split_shadows(n_world_0: int, n_world_1: int, n_members: int, *, generator: torch.Generator) -> Split:
+    """Hold out a fifth of either world for each member, in turn: with five members every shadow is held out about once.
+
+    Examples
+    --------
+    >>> split = split_shadows(10, 20, 5, generator=torch.Generator().manual_seed(0))
+    >>> split.taught.shape, split.held.shape
+    (torch.Size([5, 24]), torch.Size([5, 6]))
+    """
+    taught, held = [], []
+    for first, size in ((0, n_world_0), (n_world_0, n_world_1)):
+        shuffled = first + torch.randperm(size, generator=generator)
+        n_held = max(1, round(HELD_OUT * size))
+        turned = torch.stack([shuffled.roll(-member * n_held) for member in range(n_members)])
+        held.append(turned[:, :n_held])
+        taught.append(turned[:, n_held:])
+    return Split(torch.cat(taught, dim=1), torch.cat(held, dim=1), n_world_0)
+
+
 def train_members(
-    network: MemberNetwork, inputs: Sequence[Tensor], n_world_0: int, *, epochs: int, generator: torch.Generator
+    network: MemberNetwork, inputs: Sequence[Tensor], split: Split, *, epochs: int, generator: torch.Generator
 ) -> HeldOutScores:
     """Train all members and leave them in the states of their best epochs.
 
@@ -73,37 +106,24 @@ def train_members(
     ----------
     network : K members; changed in place.
     inputs : tensors (M, ...), shadows of world 0 first.
-    n_world_0 : how many of the M shadows are of world 0.
+    split : what each member learns from.
     epochs : passes over the shadows that are not held out, >= 1.
-    generator : deals the held-out shadows and the batches.
+    generator : deals the batches.
     """
-    n = len(inputs[0])
+    n, n_world_0 = len(inputs[0]), split.n_world_0
     world = (torch.arange(n) >= n_world_0).float()
     weight = torch.where(world > 0, n / (2 * (n - n_world_0)), n / (2 * n_world_0))
     lesson = _Lesson(tuple(inputs), world, weight)
-    taught, held = _split(n_world_0, n, network.n_members, generator)
     best = _BestEpochs(network)
     optimizer = torch.optim.Adam(network.parameters(), lr=STEP_SIZE, weight_decay=WEIGHT_DECAY)
     for epoch in range(epochs):
-        order = taught.gather(1, torch.rand(taught.shape, generator=generator).argsort(dim=1))
+        order = split.taught.gather(1, torch.rand(split.taught.shape, generator=generator).argsort(dim=1))
         for start in range(0, order.shape[1], BATCH):
             optimizer.zero_grad()
             lesson.losses(network, order[:, start : start + BATCH])[0].sum().backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-        best.look(epoch, lesson, held)
+        best.look(epoch, lesson, split.held)
     return best.taken()
-
-
-def _split(n_world_0: int, n: int, n_members: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return the places (K, .) that each member learns from and those it is held out from, a fifth of either world, in turn."""
-    taught, held = [], []
-    for first, size in ((0, n_world_0), (n_world_0, n - n_world_0)):
-        shuffled = first + torch.randperm(size, generator=generator)
-        n_held = max(1, round(HELD_OUT * size))
-        turned = torch.stack([shuffled.roll(-member * n_held) for member in range(n_members)])
-        held.append(turned[:, :n_held])
-        taught.append(turned[:, n_held:])
-    return torch.cat(taught, dim=1), torch.cat(held, dim=1)
 
 
 class _BestEpochs:

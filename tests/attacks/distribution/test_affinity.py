@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 
-from attacks.distribution.affinity import AffinityClassifier, _even_subset, _most_separated, pair_similarities
+from attacks.distribution.affinity import AffinityClassifier, _even_subset, _kept_pairs, _most_separated, pair_similarities
 from attacks.distribution.views import ModelViews, QueryLabels
+from attacks.distribution.white_box_training import split_shadows
 
 QUERIES = QueryLabels(np.tile([0, 1], 6), np.repeat([0, 1], 6))
 
@@ -43,6 +45,16 @@ def test_pairs_are_kept_by_separation(rng):
     assert len(kept) == 4
     assert {3, 11} <= set(kept)
     assert not {5} & set(kept)
+
+
+def test_held_out_shadows_choose_no_pair(rng):
+    values = rng.normal(size=(40, 20))
+    split = split_shadows(20, 20, 2, generator=torch.Generator().manual_seed(0))
+    other = values.copy()
+    other[split.held[0].numpy()] += 100 * rng.normal(size=(8, 20))
+    kept, kept_of_other = _kept_pairs(values, split), _kept_pairs(other, split)
+    assert torch.equal(kept[0], kept_of_other[0])
+    assert not torch.equal(kept[1], kept_of_other[1])
 
 
 @pytest.mark.parametrize(("n", "counts"), [(8, (4, 4)), (5, (3, 2)), (12, (6, 6)), (50, (6, 6))])
