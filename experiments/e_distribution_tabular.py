@@ -21,6 +21,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from attacks.distribution.attack import WorldAttack
+from attacks.distribution.combined import CombinedAttack
 from attacks.distribution.game import DistributionInferenceGame
 from attacks.distribution.kl_test import KLTest
 from attacks.distribution.label_only import LabelOnly
@@ -42,6 +43,7 @@ ATTACKS: dict[str, WorldAttack] = {
     "KL, calibrated": KLTest(),
     "KL, cut at 0": KLTest(calibrate=False),
     "output meta-classifier": OutputMetaClassifier(),
+    "combined": CombinedAttack(),
     "label only": LabelOnly(OutputMetaClassifier()),
 }
 
