@@ -14,6 +14,12 @@ data = "my_training:data"        # returns (inputs, targets) or a torch data set
 n_models = 64
 executor = "processes:2"         # optional; --executor comes first
 
+kind = "distribution" attacks the distribution that training sets are drawn from:
+train = "my_training:train"      # called as train(part, rng), or instead: trainer = "my_training:trainer", returns a lock-step trainer
+data = "my_training:data"        # returns (X, y, prop)
+ratios = [[0.5, 0.2]]            # shares of prop in world 0 and world 1, one pair for each game
+n_train = 1000
+
 [nist]                           # optional: fields of NIST SP 800-226 that only a person can fill
 "trust model" = "central"
 """
@@ -76,11 +82,43 @@ class ShadowTable(_AuditTable):
         return self
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class DistributionTable(_AuditTable):
+    """[audit] of a training distribution; either `train` or `trainer`."""
+
+    kind: Literal["distribution"]
+    train: FunctionName | None = None
+    trainer: FunctionName | None = None
+    data: FunctionName
+    ratios: Annotated[list[Annotated[list[Share], Field(min_length=2, max_length=2)]], Field(min_length=1, max_length=100)]
+    n_train: Annotated[int, Field(ge=1)]
+    n_shadow: Annotated[int, Field(ge=4, le=100_000)] = 50
+    n_victim: Annotated[int, Field(ge=2, le=100_000)] = 100
+    method: Literal["quota", "iid"] = "quota"
+    label_rate: Share | list[Share] | None = None
+    seed: Annotated[int, Field(ge=0)] | None = None
+    title: str = "Audit of a training distribution"
+
+    @model_validator(mode="after")
+    def _one_way_to_train(self) -> Self:
+        if (self.train is None) == (self.trainer is None):
+            raise ValueError("give either train or trainer")
+        return self
+
+
+class DefenseTable(_Table):
+    """[defense] of kind "distribution": training sets are thinned to these counts, one row per value of prop, one column per class."""
+
+    cells: Annotated[list[list[Annotated[int, Field(ge=0)]]], Field(min_length=2, max_length=2)]
+
+
 class ClaimTable(_Table):
-    """[claim]: what somebody asserts, under add/remove neighbors and the delta of [audit]."""
+    """[claim]: what somebody asserts, at the delta of [audit]; replace neighbors are for kind "distribution" only."""
 
     epsilon: Annotated[float, Field(ge=0)]
-    neighboring: Literal["add_remove"] = "add_remove"
+    neighboring: Literal["add_remove", "replace"] = "add_remove"
     privacy_unit: str = "record"
     mechanism: str = ""
     assumptions: list[str] = []
