@@ -20,6 +20,9 @@ data = "my_training:data"        # returns (X, y, prop)
 ratios = [[0.5, 0.2]]            # shares of prop in world 0 and world 1, one pair for each game
 n_train = 1000
 
+[defense]                        # optional, kind = "distribution" only: records kept of each (prop, label) cell
+cells = [[100, 100], [100, 100]]
+
 [nist]                           # optional: fields of NIST SP 800-226 that only a person can fill
 "trust model" = "central"
 """
@@ -127,8 +130,9 @@ class ClaimTable(_Table):
 class AuditConfig(_Table):
     """A whole audit file."""
 
-    audit: Annotated[TrainingTable | ShadowTable, Field(discriminator="kind")]
+    audit: Annotated[TrainingTable | ShadowTable | DistributionTable, Field(discriminator="kind")]
     claim: ClaimTable | None = None
+    defense: DefenseTable | None = None
     nist: dict[str, str] = {}
 
     def guarantee(self) -> PrivacyGuarantee | None:
@@ -145,6 +149,9 @@ class AuditConfig(_Table):
         )
 
 
+_KINDS: dict[str, type[_AuditTable]] = {"training": TrainingTable, "shadow": ShadowTable, "distribution": DistributionTable}
+
+
 def read_config(path: str | PathLike[str]) -> AuditConfig:
     """Read and validate an audit file.
 
@@ -159,26 +166,41 @@ def read_config(path: str | PathLike[str]) -> AuditConfig:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{file.name} is not valid TOML: {error}") from error
     try:
-        return AuditConfig.model_validate(content)
+        config = AuditConfig.model_validate(content)
     except ValidationError as error:
         raise ValueError(f"{file.name}: {_sentence(error)}") from error
+    misplaced = _misplaced(config)
+    if misplaced:
+        raise ValueError(f"{file.name}: {misplaced}")
+    return config
+
+
+def _misplaced(config: AuditConfig) -> str:
+    """Say what stands in the file that its kind of audit has no use for; empty if nothing."""
+    if isinstance(config.audit, DistributionTable):
+        return ""
+    if config.defense is not None:
+        return f"table 'defense' is for kind = \"distribution\", got kind = \"{config.audit.kind}\"; leave it out"
+    if config.claim is not None and config.claim.neighboring != "add_remove":
+        return f"key 'claim.neighboring': must be 'add_remove' for kind = \"{config.audit.kind}\", which adds or leaves out records"
+    return ""
 
 
 def _sentence(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
-    location = tuple(part for i, part in enumerate(first["loc"]) if (i, part) not in ((1, "training"), (1, "shadow")))
+    location = tuple(part for i, part in enumerate(first["loc"]) if (i, part) not in [(1, kind) for kind in _KINDS])
     key = ".".join(str(part) for part in location)
     if first["type"] == "extra_forbidden":
         return f"unknown key '{key}'; allowed in this table: {', '.join(_allowed(first['loc']))}"
     if first["type"] == "missing":
         return f"key '{key}' is missing"
     if first["type"].startswith("union_tag"):
-        return f"key '{key}.kind': must be 'training' or 'shadow'"
+        return f"key '{key}.kind': must be {', '.join(map(repr, _KINDS))}"
     message = first["msg"][0].lower() + first["msg"][1:]
     return f"key '{key}': {message}"
 
 
 def _allowed(location: tuple[int | str, ...]) -> list[str]:
-    tables: dict[str, type[BaseModel]] = {"training": TrainingTable, "shadow": ShadowTable, "claim": ClaimTable}
+    tables: dict[str, type[BaseModel]] = {**_KINDS, "claim": ClaimTable, "defense": DefenseTable}
     table = next((tables[str(part)] for part in location[:-1] if part in tables), AuditConfig)
     return sorted(table.model_fields)

@@ -22,6 +22,7 @@ from attacks.scores import AttackCounts
 from mechanisms.json_ready import JsonValue, json_ready
 from mechanisms.validation import in_range, one_of, whole_number
 from privacy_audit.report.distribution_words import NOT_CONCLUDED
+from privacy_audit.report.ratio_readings import PooledReading, RatioReading, pooled_reading, ratio_reading
 
 SCHEMA_VERSION = 1
 ACCESS = ("label only", "black box", "white box")
@@ -137,3 +138,94 @@ class RatioPair:
     def n_victims(self) -> int:
         """Victims of both worlds."""
         return self.counts.n_members + self.counts.n_non_members
+
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Return the JSON-ready record."""
+        return {
+            "ratios": [self.p, self.q],
+            "chosen": self.chosen,
+            "attacks": {attack.name: attack.to_dict() for attack in self.attacks},
+            "undefended": None if self.undefended is None else self.undefended.to_dict(),
+            "findings": list(self.findings),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistributionEvidence:
+    """What attacks on the training distribution found.
+
+    Parameters
+    ----------
+    pairs : pairs of ratios, at least one, no pair twice.
+    n_train : records a training sample.
+    n_shadow : shadow models of each world and pair.
+    sampling : "quota" for fixed cell counts, "iid" for independent draws.
+    reach : the largest epsilon that the bound could have shown, had every guess about a victim been right.
+    label_rate : rates of the labels, the same in both worlds; empty where they follow the property.
+    defense : what is done to a training sample before training, in words; empty if nothing.
+
+    Raises
+    ------
+    ValueError, TypeError : no pair, a pair that repeats, or a number out of range.
+
+    Notes
+    -----
+    Worlds are ratios, not records: these counts are never pooled with membership counts.
+    """
+
+    pairs: tuple[RatioPair, ...]
+    n_train: int
+    n_shadow: int
+    sampling: Literal["quota", "iid"]
+    reach: float
+    label_rate: tuple[float, ...] = ()
+    defense: str = ""
+
+    def __post_init__(self) -> None:
+        pairs = tuple(self.pairs)
+        if not pairs or len({frozenset((pair.p, pair.q)) for pair in pairs}) < len(pairs):
+            raise ValueError(f"pairs must hold at least one pair of ratios and none twice, got {len(pairs)}")
+        object.__setattr__(self, "pairs", pairs)
+        object.__setattr__(self, "n_train", whole_number(1, n_train=self.n_train))
+        object.__setattr__(self, "n_shadow", whole_number(2, n_shadow=self.n_shadow))
+        object.__setattr__(self, "reach", in_range(0, math.inf, closed="both", reach=self.reach))
+        object.__setattr__(self, "label_rate", tuple(self.label_rate))
+        one_of(("quota", "iid"), sampling=self.sampling)
+
+    @property
+    def n_victims(self) -> int:
+        """Victims of all pairs and worlds."""
+        return sum(pair.n_victims for pair in self.pairs)
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """Findings of all pairs, each with its ratios."""
+        return tuple(f"{pair.name}: {finding}" for pair in self.pairs for finding in pair.findings)
+
+    def readings(self, *, level: float = 0.95) -> dict[str, RatioReading]:
+        """Return for each pair, by its name, the posterior of accuracy and of n_leaked with intervals at `level`."""
+        return {pair.name: ratio_reading(pair.counts, pair.p, pair.q, level=level) for pair in self.pairs}
+
+    def pooled(self, *, level: float = 0.95) -> PooledReading | None:
+        """Return one number of records for all pairs; None where there is one pair only."""
+        if len(self.pairs) == 1:
+            return None
+        return pooled_reading([(pair.counts, pair.p, pair.q) for pair in self.pairs], level=level)
+
+    def to_dict(self, *, level: float = 0.95) -> dict[str, JsonValue]:
+        """Return the JSON-ready record: counts, rates and intervals; nothing of a record."""
+        readings, pooled = self.readings(level=level), self.pooled(level=level)
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "level": level,
+            "n_train": self.n_train,
+            "n_shadow": self.n_shadow,
+            "n_victims": self.n_victims,
+            "sampling": self.sampling,
+            "label_rate": list(self.label_rate),
+            "defense": self.defense,
+            "reach": json_ready(self.reach),
+            "pairs": [pair.to_dict() | {"reading": readings[pair.name].to_dict()} for pair in self.pairs],
+            "pooled": None if pooled is None else pooled.to_dict(),
+            "not_concluded": list(NOT_CONCLUDED),
+        }
