@@ -2,15 +2,13 @@
 
     counts of a fixed attack -> lower bound of its advantage -> the smallest epsilon whose group privacy allows that advantage
 
-Symbols: K records in which coupled training sets of the two worlds differ (`coupling`), s steps of the neighboring relation a replacement
-takes (REPLACE 1, ADD_REMOVE 2), adv = TPR + TNR - 1. For an (epsilon, delta)-DP training
+Symbols: K records in which coupled training sets of the two worlds differ (`coupling`), adv = TPR + TNR - 1. Under REPLACE such sets are K
+neighboring steps apart, under ADD_REMOVE 2 K. Convexity of total variation and the group privacy of an (epsilon, delta)-DP training give
 
-    adv <= (1 + 2 delta / (e^epsilon - 1)) E_K[tanh(s K epsilon / 2)]
+    adv <= E_K[TV between models of sets that differ in K records] <= group_advantage(epsilon, delta, K)
 
-Proof: sets that differ in K records are s K neighboring steps apart; group privacy gives (x, d) with x = s K epsilon and
-d = delta (e^x - 1) / (e^epsilon - 1), both ways; then TV <= (e^x - 1 + 2 d) / (e^x + 1) = (1 + 2 delta / (e^epsilon - 1)) tanh(x / 2), for
-(P - Q)(S) <= (1 - e^-x) P(S) + d e^-x and (P - Q)(S) <= (e^x - 1) (1 - P(S)) + d meet at that value; average over K. An epsilon whose
-right-hand side lies below the advantage's bound is refuted. The bound is weak: at K = 300 an advantage of 0.99 shows epsilon 0.018 only.
+(`mechanisms.accounting.group_advantage`); an epsilon for which the right-hand side lies below the advantage's lower bound is refuted. The
+result is weak by nature, and no estimate: where 300 records differ, an advantage of 0.99 shows epsilon 0.03 only.
 
 Several pairs of ratios share the level (Bonferroni), and the largest of their bounds holds.
 """
@@ -20,14 +18,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from attacks.distribution.advantage import eps_lower_from_advantage
 from attacks.scores import AttackCounts
+from mechanisms.accounting.group_advantage import epsilon_of_group_advantage
 from mechanisms.guarantee import Neighboring
 from privacy_audit.audits.coupling import Coupling
 from privacy_audit.estimate.bound import EpsilonBound
 from privacy_audit.estimate.worlds.advantage import advantage_lower_bound
 
 METHOD = "distribution advantage"
+_STEPS = {Neighboring.REPLACE: 1, Neighboring.ADD_REMOVE: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +68,13 @@ def largest_bound(pairs: Sequence[PairEvidence], *, delta: float, level: float, 
 
 
 def _pair_bound(pair: PairEvidence, *, delta: float, level: float, neighboring: Neighboring) -> float:
-    if neighboring not in (Neighboring.ADD_REMOVE, Neighboring.REPLACE):
-        raise ValueError(f"neighboring must be add_remove or replace, got {neighboring.value}: a replaced record is no null record")
+    if neighboring not in _STEPS:
+        raise ValueError(f"neighboring must be add_remove or replace, got {neighboring.value}: worlds differ in real records")
     advantage = advantage_lower_bound(pair.counts, level=level)
-    n_pairs, chance = pair.coupling.n_pairs, pair.coupling.chance
-    return float(eps_lower_from_advantage(advantage, n_pairs, chance, delta=delta, relation=neighboring))
+    coupling = pair.coupling
+    return epsilon_of_group_advantage(
+        advantage, delta=delta, steps=_STEPS[neighboring], n_pairs=coupling.n_pairs, chance=coupling.chance
+    )
 
 
 def _all_right(counts: AttackCounts) -> AttackCounts:
