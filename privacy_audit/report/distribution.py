@@ -41,7 +41,7 @@ class WorldsAttacked:
 
     Raises
     ------
-    ValueError : a world without victims, an unknown access, or an accuracy out of range.
+    ValueError : an unknown access, or an accuracy out of range.
     """
 
     name: str
@@ -51,8 +51,6 @@ class WorldsAttacked:
 
     def __post_init__(self) -> None:
         one_of(ACCESS, access=self.access)
-        if self.counts.n_members == 0 or self.counts.n_non_members == 0:
-            raise ValueError(f"counts of attack '{self.name}' must have victims of both worlds, got {self.counts}")
         if self.shadow_accuracy is not None:
             object.__setattr__(self, "shadow_accuracy", in_range(0, 1, closed="both", shadow_accuracy=self.shadow_accuracy))
 

@@ -190,6 +190,7 @@ def edges() -> dict[str, AuditReport]:
         "close call": bare(claim=claim(1.0), bound=bound(1.0004)),
         "many bounds": report(other_bounds=many),
         **shadow_reports(),
+        **distribution_reports(),
     }
 
 
@@ -244,6 +245,29 @@ def distribution_evidence(**changes: object) -> DistributionEvidence:
         "label_rate": (0.75, 0.25),
     }
     return DistributionEvidence(**(fields | changes))
+
+
+SIZE_FINDING = (
+    "size side channel: 1000 training records on average in world 0.5, 400 in world 0.2; a model's outputs show its training size, so part "
+    "of the accuracy is of the size; fix it"
+)
+
+
+def distribution_reports() -> dict[str, AuditReport]:
+    perfect = ratio_pair(right=(200, 200), findings=(SIZE_FINDING,), undefended=ratio_pair(right=(130, 140)).attack)
+    defended = distribution_evidence(pairs=(perfect,), defense="each training sample is thinned to 160 records")
+    counts = AttackCounts(tp=12, fn=8, tn=11, fp=9)
+    strange = tuple(WorldsAttacked(name=name, access="white box", counts=counts) for name in (*HOSTILE, " ".join(HOSTILE)))
+    many = tuple(ratio_pair(0.5, k / 10, attacks=strange, chosen=HOSTILE[0], findings=HOSTILE) for k in range(11) if k != 5)
+    return {
+        "a distribution": distribution_report(),
+        "a distribution and a claim within reach": distribution_report(claim=claim(0.005)),
+        "a distribution and a claim beyond reach": distribution_report(claim=claim(1.0)),
+        "a claim that a distribution refutes": distribution_report(claim=claim(0.001)),
+        "a defended distribution": distribution_report(distribution=defended),
+        "many ratios": distribution_report(distribution=distribution_evidence(pairs=many, defense=" ".join(HOSTILE), sampling="iid", label_rate=())),
+        "worse than guessing": distribution_report(distribution=distribution_evidence(pairs=(ratio_pair(right=(40, 30)),))),
+    }
 
 
 def distribution_report(**changes: object) -> AuditReport:
