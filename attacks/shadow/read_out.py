@@ -36,13 +36,14 @@ def model_signals(model: object, inputs: Column, targets: Column) -> Floats:
     ValueError : outputs that don't fit the targets, or that are not finite (the training diverged).
     """
     if isinstance(model, nn.Module):
-        return logit_signal(_logits(model, inputs), as_array(targets))
+        return logit_signal(module_logits(model, inputs), as_array(targets))
     if callable(getattr(model, "predict_proba", None)):
         return _of_classifier(model, inputs, as_array(targets))
     raise TypeError(f"a model must be a torch module or have predict_proba, got {type(model).__name__}")
 
 
-def _logits(model: nn.Module, inputs: Column) -> Floats:
+def module_logits(model: nn.Module, inputs: Column) -> Floats:
+    """Return a module's outputs for every record in evaluation mode, (N, C), or (N,) where it gives one logit."""
     first = next((parameter for parameter in model.parameters() if parameter.is_floating_point()), None)
     records = inputs if isinstance(inputs, Tensor) else torch.from_numpy(np.ascontiguousarray(inputs))
     if first is not None:
@@ -58,13 +59,17 @@ def _logits(model: nn.Module, inputs: Column) -> Floats:
     return logits[:, 0] if logits.ndim == 2 and logits.shape[1] == 1 else logits
 
 
-def _of_classifier(model: object, inputs: Column, targets: NDArray[np.generic]) -> Floats:
-    """A class that the model never saw has probability 0."""
+def class_probabilities(model: object, inputs: Column, classes: NDArray[np.generic]) -> Floats:
+    """Return a classifier's probabilities of `classes` (sorted, holding all of its own); a class that it never saw has probability 0."""
     found = np.asarray(model.predict_proba(as_array(inputs)), dtype=np.float64)  # type: ignore[attr-defined]
-    classes = np.asarray(model.classes_)  # type: ignore[attr-defined]
-    every = np.union1d(classes, targets)
-    probabilities = np.zeros((len(found), len(every)))
-    probabilities[:, np.searchsorted(every, classes)] = found
+    probabilities = np.zeros((len(found), len(classes)))
+    probabilities[:, np.searchsorted(classes, np.asarray(model.classes_))] = found  # type: ignore[attr-defined]
+    return probabilities
+
+
+def _of_classifier(model: object, inputs: Column, targets: NDArray[np.generic]) -> Floats:
+    every = np.union1d(np.asarray(model.classes_), targets)  # type: ignore[attr-defined]
+    probabilities = class_probabilities(model, inputs, every)
     signal = logit_from_probabilities(probabilities, np.searchsorted(every, targets))
     if signal.clipped_share:
         _logger.info("%.1f %% of the probabilities of a model were 0 or 1 and were clipped", 100 * signal.clipped_share)
