@@ -7,6 +7,8 @@ as computed. After `_SECANTS` rounds it halves the bracket, which bounds the num
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
@@ -17,10 +19,26 @@ Floats = NDArray[np.float64]
 
 RELATIVE_TOLERANCE, ABSOLUTE_TOLERANCE = 1e-12, 4e-16
 _SECANTS = 12
+_WHOLE = 1e-9
 _MOST = 2.0**53  # beyond it n + 1 is no float
 
 
-def first_draw(accuracy: Floats, low: Floats, high: Floats, *, start: Floats) -> Floats:
+@dataclass(frozen=True, slots=True, eq=False)
+class FirstDraws:
+    """Where the accuracy is reached.
+
+    Parameters
+    ----------
+    n : (m,) smallest numbers of draws, >= 1.
+    error, error_before : (m,) 1 - TV at n and at n - 1.
+    """
+
+    n: Floats
+    error: Floats
+    error_before: Floats
+
+
+def first_draws(accuracy: Floats, low: Floats, high: Floats, *, start: Floats) -> FirstDraws:
     """Return the smallest n >= 1 whose ideal accuracy is at least `accuracy`, up to the tolerance.
 
     Parameters
@@ -30,43 +48,43 @@ def first_draw(accuracy: Floats, low: Floats, high: Floats, *, start: Floats) ->
     start : (m,) first guesses of n.
     """
     aim = 2 * (1 - accuracy)
-    limit, z = error_limit(aim), -special.ndtri(aim / 2)
-    threshold = likelihood_threshold(low, high)
-    found = np.empty(len(accuracy))
-    at = np.arange(len(accuracy))
+    limit, threshold = error_limit(aim), likelihood_threshold(low, high)
+    found = FirstDraws(*np.empty((3, len(aim))))
+    at = np.arange(len(aim))
     n = np.clip(np.ceil(start), 1.0, _MOST / 2)
-    lo, hi, z_lo, z_hi, side = np.zeros_like(n), np.full_like(n, np.inf), np.zeros_like(n), np.full_like(n, np.inf), np.zeros_like(n)
+    lo, hi, e_lo, e_hi, side = np.zeros_like(n), np.full_like(n, np.inf), np.ones_like(n), np.zeros_like(n), np.zeros_like(n)
     rounds = 0
     while len(at):
         error = error_sum(n, low, high, threshold)
         enough = error <= limit
-        z_n = -special.ndtri(np.minimum(error, 1.0) / 2)
         side = np.where(enough, np.minimum(side, 0) - 1, np.maximum(side, 0) + 1)
-        lo, z_lo = np.where(enough, lo, n), np.where(enough, z_lo, z_n)
-        hi, z_hi = np.where(enough, n, hi), np.where(enough, z_n, z_hi)
-        found[at] = hi
+        lo, e_lo = np.where(enough, lo, n), np.where(enough, e_lo, error)
+        hi, e_hi = np.where(enough, n, hi), np.where(enough, error, e_hi)
+        found.n[at], found.error[at], found.error_before[at] = hi, e_hi, e_lo
         rounds += 1
-        n = _next(lo, hi, z_lo, z_hi, z, side) if rounds < _SECANTS else _halfway(lo, hi)
+        n = _secant(lo, hi, e_lo, e_hi, aim, side) if rounds < _SECANTS else _halfway(lo, hi)
         going = hi - lo > 1
         if not going.all():
-            at, n, lo, hi, z_lo, z_hi, side = (array[going] for array in (at, n, lo, hi, z_lo, z_hi, side))
-            low, high, threshold, limit, z = (array[going] for array in (low, high, threshold, limit, z))
+            at, n, lo, hi, e_lo, e_hi, side = (array[going] for array in (at, n, lo, hi, e_lo, e_hi, side))
+            low, high, threshold, limit, aim = (array[going] for array in (low, high, threshold, limit, aim))
     return found
 
 
-def plateau_interpolated(n: Floats, accuracy: Floats, low: Floats, high: Floats) -> Floats:
+def interpolated(found: FirstDraws, accuracy: Floats, low: Floats, high: Floats) -> Floats:
     """Return a real number of draws: linear in the advantage between the first n' that is as good as n - 1, and n.
 
     Notes
     -----
-    No plateau is longer than two: TV_n = TV_(n-1) only where n t is a whole number, and t < 1.
+    No plateau is longer than two: TV stands still from n - 1 to n only where n t is a whole number, and 0 < t < 1.
     """
-    aim, threshold = 2 * (1 - accuracy), likelihood_threshold(low, high)
-    here = error_sum(n, low, high, threshold)
-    before, earlier = (_from_zero(n - step, low, high, threshold) for step in (1, 2))
-    flat = (n >= 2) & (earlier <= error_limit(before))
+    n, before, threshold = found.n, found.error_before, likelihood_threshold(low, high)
+    cut = (n - 1) * threshold
+    flat = (n > 2) & (np.abs(cut - np.round(cut)) < _WHOLE * n)
+    earlier = error_sum(n[flat] - 2, low[flat], high[flat], threshold[flat])
+    flat[flat] = earlier <= error_limit(before[flat])
     start = np.where(flat, n - 2, n - 1)
-    share = np.clip((before - aim) / np.where(before > here, before - here, 1.0), 0.0, 1.0)
+    rise = before - found.error
+    share = np.clip((before - 2 * (1 - accuracy)) / np.where(rise > 0, rise, 1.0), 0.0, 1.0)
     return np.asarray(start + share * (n - start), dtype=np.float64)
 
 
@@ -75,24 +93,22 @@ def error_limit(aim: Floats) -> Floats:
     return np.asarray(aim * (1 + RELATIVE_TOLERANCE) + ABSOLUTE_TOLERANCE, dtype=np.float64)
 
 
-def _next(lo: Floats, hi: Floats, z_lo: Floats, z_hi: Floats, z: Floats, side: Floats) -> Floats:
+def _secant(lo: Floats, hi: Floats, e_lo: Floats, e_hi: Floats, aim: Floats, side: Floats) -> Floats:
     """Return where to look next, strictly inside the bracket: the secant's answer, pushed on when it fell on one side again and again."""
     bounded = np.isfinite(hi)
-    far, z_far = np.where(bounded, hi, 1.0), np.where(bounded & np.isfinite(z_hi), z_hi, 1.0)
-    slope_run = np.where(bounded, np.sqrt(far) - np.sqrt(lo), np.sqrt(lo))
-    slope_rise = np.where(bounded, z_far - z_lo, z_lo)
+    z, z_lo, z_hi = (-special.ndtri(np.minimum(error, 1.0) / 2) for error in (aim, e_lo, e_hi))
+    known = bounded & np.isfinite(z_hi)
+    run = np.where(known, np.sqrt(np.where(known, hi, 0.0)) - np.sqrt(lo), np.sqrt(lo))
+    rise = np.where(known, np.where(known, z_hi, 0.0) - z_lo, z_lo)
     with np.errstate(divide="ignore", invalid="ignore"):
-        root = np.sqrt(lo) + (z - z_lo) * slope_run / slope_rise
+        root = np.sqrt(lo) + (z - z_lo) * run / rise
     root = np.where(np.isfinite(root), root, np.sqrt(2 * lo + 1))
     push = np.sign(side) * (2.0 ** (np.abs(side) - 1) - 1)
-    guess = np.where(bounded, np.ceil(root**2) + push, np.minimum(np.ceil(root**2) + push, 4 * lo + 4))
-    return np.clip(guess, lo + 1, np.where(bounded, np.maximum(hi - 1, lo + 1), _MOST))
+    guess = np.minimum(np.ceil(root**2) + push, np.where(bounded, np.inf, 4 * lo + 4))
+    last = np.where(bounded, np.maximum(hi - 1, lo + 1), _MOST)
+    return np.asarray(np.clip(guess, lo + 1, last), dtype=np.float64)
 
 
 def _halfway(lo: Floats, hi: Floats) -> Floats:
     bounded = np.isfinite(hi)
     return np.where(bounded, np.floor(lo + (np.where(bounded, hi, 0.0) - lo) / 2), np.minimum(2 * lo + 1, _MOST))
-
-
-def _from_zero(n: Floats, low: Floats, high: Floats, threshold: Floats) -> Floats:
-    return np.where(n < 1, 1.0, error_sum(np.maximum(n, 1.0), low, high, threshold))

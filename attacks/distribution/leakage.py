@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from attacks.distribution.arguments import probabilities
-from attacks.distribution.first_draw import first_draw, plateau_interpolated
+from attacks.distribution.first_draw import first_draws, interpolated
 from attacks.distribution.ideal_observer import MOST_DRAWS
 from attacks.distribution.rates import RATES
 from mechanisms.accounting.elementwise import as_given
@@ -53,8 +53,8 @@ def n_leaked(accuracy: ArrayLike, p: ArrayLike, q: ArrayLike, *, method: Method 
 
     Returns
     -------
-    A float or an array; whole numbers for "exact" without interpolation. 0 for an accuracy of 1/2 or less, which is never mirrored. Infinite
-    for an accuracy of 1 with rates that no finite number of records separates, and for equal rates.
+    A float or an array; whole numbers for "exact" without interpolation. 0 for an accuracy of 1/2 or less, which is never mirrored.
+    Infinite for an accuracy of 1 with rates that no finite number of records separates, and for equal rates.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def n_leaked(accuracy: ArrayLike, p: ArrayLike, q: ArrayLike, *, method: Method 
     >>> round(n_leaked(0.9, 0.5, 0.2, method="renyi_inf"), 2)
     2.17
     >>> n_leaked([0.3, 0.75, 0.99], 0.5, 0.4)
-    array([   0.,   45.,  533.])
+    array([  0.,  45., 533.])
     """
     one_of(METHODS, method=method)
     acc, first, second = np.broadcast_arrays(*probabilities(accuracy=accuracy, p=p, q=q))
@@ -88,8 +88,8 @@ def n_leaked(accuracy: ArrayLike, p: ArrayLike, q: ArrayLike, *, method: Method 
     impossible = above & (low == high)
     if impossible.any():
         warnings.warn(
-            f"{int(impossible.sum())} of {acc.size} accuracies are above 1/2 though the two rates are equal: chance, or the worlds differ in "
-            "more than the rate; n_leaked is infinite there",
+            f"{int(impossible.sum())} of {acc.size} accuracies are above 1/2 though the two rates are equal: chance, or the worlds differ "
+            "in more than the rate; n_leaked is infinite there",
             WeakEvidenceWarning,
             stacklevel=2,
         )
@@ -117,8 +117,8 @@ def _exact(acc: Floats, low: Floats, high: Floats, interpolate: bool) -> Floats:
     result = np.where((acc == 1) & (low == 0) & (high == 1), 1.0, gaussian)
     todo = (acc < 1) & (gaussian <= MOST_DRAWS)
     acc, low, high = acc[todo], low[todo], high[todo]
-    n = first_draw(acc, low, high, start=gaussian[todo])
-    result[todo] = plateau_interpolated(n, acc, low, high) if interpolate else n
+    found = first_draws(acc, low, high, start=gaussian[todo])
+    result[todo] = interpolated(found, acc, low, high) if interpolate else found.n
     return result
 
 
