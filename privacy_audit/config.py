@@ -187,7 +187,8 @@ def _misplaced(config: AuditConfig) -> str:
 
 
 def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
+    found = error.errors(include_url=False, include_input=False)
+    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])  # a misspelled key, rather than the one it misses
     location = tuple(part for i, part in enumerate(first["loc"]) if (i, part) not in [(1, kind) for kind in _KINDS])
     key = ".".join(str(part) for part in location)
     if first["type"] == "extra_forbidden":
