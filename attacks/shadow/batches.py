@@ -24,10 +24,16 @@ _COINS_HELD = 2**20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """The records of one step: `index` (K, B) int64 into the pool, `weight` (K, B) 1 for real rows and 0 for padding."""
+    """The records of one step: `index` (K, B) int64 into the pool, `weight` (K, B) 1 for real rows and 0 for padding.
+
+    `size` (K, 1), or (1, 1) for all, is what sums are divided by, at least 1; None where that is the constant E_k. `padded` is False if
+    every weight is 1.
+    """
 
     index: Tensor
     weight: Tensor
+    size: Tensor | None = None
+    padded: bool = True
 
     @property
     def n_rows(self) -> int:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from attacks.shadow.batches import Batch, poisson_batches
+from attacks.shadow.batch_rules import BatchRule
+from attacks.shadow.batches import Batch
 from attacks.shadow.lockstep import LockStep, run_ahead
 from attacks.shadow.one_by_one import train_one
 from attacks.shadow.pool import Pool, precision_of
@@ -26,7 +27,7 @@ _WORKING_SET = 32 * 2**20  # bytes of a group's parameters, noise and activation
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ensemble:
-    """Everything that trains K models: factory, seed, their numbers, the pool, their E_k and the update rule."""
+    """Everything that trains K models: factory, seed, their numbers, the pool, their E_k, the update rule and the batches."""
 
     make_model: Callable[[], nn.Module]
     seed: int
@@ -34,6 +35,7 @@ class Ensemble:
     pool: Pool
     expected_batch_size: Sequence[float]
     settings: TrainingSettings
+    rule: BatchRule
 
     def fresh(self, place: slice) -> tuple[list[ModelStreams], list[nn.Module]]:
         """Return streams and untrained modules of some models."""
@@ -41,11 +43,18 @@ class Ensemble:
         return streams, [new_module(self.make_model, stream.module) for stream in streams]
 
     def batches(self, place: slice, streams: Sequence[ModelStreams], dtype: torch.dtype) -> Iterator[Batch]:
-        """Return the Poisson batches of some models."""
-        coins = [stream.coins for stream in streams]
-        return poisson_batches(
-            self.pool.member[place], coins, sample_rate=self.settings.sample_rate, steps=self.settings.steps, dtype=dtype
-        )
+        """Return the batches of some models."""
+        return self.rule.draw(self.pool.member[place], [stream.coins for stream in streams], dtype)
+
+    def n_steps(self) -> list[int]:
+        """Steps of every model."""
+        return [self.rule.n_steps(int(count)) for count in self.pool.member.sum(axis=1)]
+
+    def in_order(self, order: Sequence[int]) -> Ensemble:
+        """Return the same models in another order."""
+        pool = replace(self.pool, member=self.pool.member[list(order)])
+        sizes = [self.expected_batch_size[k] for k in order]
+        return replace(self, ids=[self.ids[k] for k in order], pool=pool, expected_batch_size=sizes)
 
 
 def train_in_lock_step(ensemble: Ensemble, template: nn.Module, models_at_once: int | None) -> Iterator[tuple[int, State]]:
@@ -57,16 +66,15 @@ def train_in_lock_step(ensemble: Ensemble, template: nn.Module, models_at_once: 
     models_at_once : size of a group, None for what fits.
     """
     inputs, n_ahead = run_ahead(template, ensemble.pool.inputs)
-    at_once = models_at_once or _models_that_fit(ensemble, template, inputs, n_ahead)
-    models = len(ensemble.ids)
+    models, steps = len(ensemble.ids), ensemble.n_steps()
+    at_once = models_at_once or _equal_groups(models, _models_that_fit(ensemble, template, inputs, n_ahead))
     for start in range(0, models, at_once):
         place = slice(start, min(start + at_once, models))
         streams, modules = ensemble.fresh(place)
         noise = [stream.noise for stream in streams]
         engine = LockStep(modules, ensemble.settings, ensemble.expected_batch_size[place], noise, n_ahead=n_ahead)
-        for batch in ensemble.batches(place, streams, precision_of(template)):
-            engine.step(inputs, ensemble.pool.targets, batch)
-        yield place.stop, engine.weights()
+        batches = ensemble.batches(place, streams, precision_of(template))
+        yield place.stop, _trained(engine, inputs, ensemble.pool.targets, batches, steps[place])
 
 
 def train_one_by_one(ensemble: Ensemble) -> Iterator[tuple[int, State]]:
@@ -80,12 +88,28 @@ def train_one_by_one(ensemble: Ensemble) -> Iterator[tuple[int, State]]:
         yield k + 1, {name: tensor.unsqueeze(0) for name, tensor in state.items()}
 
 
+def _trained(engine: LockStep, inputs: Tensor, targets: Tensor, batches: Iterator[Batch], steps: Sequence[int]) -> State:
+    """Run all batches; return each model's weights as they are after its own number of steps."""
+    state, ends = engine.weights(), set(steps)
+    for done, batch in enumerate(batches, start=1):
+        engine.step(inputs, targets, batch)
+        if done in ends:
+            finished = torch.tensor([own == done for own in steps])
+            for name, value in engine.weights().items():
+                state[name][finished] = value[finished]
+    return state
+
+
+def _equal_groups(models: int, at_once: int) -> int:
+    """The size of groups that leaves no small one at the end."""
+    return math.ceil(models / math.ceil(models / at_once))
+
+
 def _models_that_fit(ensemble: Ensemble, template: nn.Module, inputs: Tensor, n_ahead: int) -> int:
     """How many models keep a step inside the working set, found by one pass of one model over one record."""
     engine = LockStep([template], ensemble.settings, [1.0], [torch.Generator()], n_ahead=n_ahead)
     one = Batch(torch.zeros((1, 1), dtype=torch.int64), torch.zeros((1, 1), dtype=precision_of(template)))
     engine.clipped_sums(inputs, ensemble.pool.targets, one)
-    expected = ensemble.settings.sample_rate * ensemble.pool.member.sum(axis=1).max()
-    floats = engine.floats_per_record() * (expected + 3 * math.sqrt(expected) + 1)
+    floats = engine.floats_per_record() * ensemble.rule.rows(int(ensemble.pool.member.sum(axis=1).max()))
     floats += 3 * sum(parameter.value.numel() for parameter in engine.parameters)
     return max(1, int(_WORKING_SET // (floats * inputs.new_empty(0, dtype=precision_of(template)).element_size())))

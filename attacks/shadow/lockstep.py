@@ -1,9 +1,10 @@
-"""K trainings in lock-step: DP-SGD or SGD steps of K models of one architecture, as few batched operations.
+"""K trainings in lock-step: steps of (DP-)SGD or (DP-)Adam of K models of one architecture, as few batched operations.
 
-Symbols (Abadi et al. 2016): C = max_grad_norm, sigma = noise_multiplier, E = expected batch size, B_k the batch of model k. One step is
-theta_k -= lr / E_k (sum_{i in B_k} min(1, C / (||g_i|| + 1e-6)) g_i + sigma C Z), with momentum on the bracket over E_k if asked for, as
-torch's SGD has it. Factors lr / E_k are put on the records' factors, so the sums land in theta without a buffer. The released sum is that
-of Opacus's hooks mode: padding, grouping and the way norms are computed do not change it.
+Symbols (Abadi et al. 2016): C = max_grad_norm, sigma = noise_multiplier, E = expected batch size, B_k the batch of model k. A step makes
+h_k = (sum_{i in B_k} min(1, C / (||g_i|| + 1e-6)) g_i + sigma C Z) / E_k; `updates` says how h_k moves theta_k. A shuffled batch has |B_k|
+in place of E_k. Factors lr / E_k are put on the records' factors, so SGD's sums land in theta without a buffer. The released sum is that
+of Opacus's hooks mode: padding, grouping and the way norms are computed do not change it. Without clipping the factors multiply the
+gradient of the loss.
 Cost of an MLP step: three matrix products per layer; memory K times (parameters + noise) and K B times the activations.
 
 References
@@ -20,8 +21,9 @@ from torch import Tensor, nn
 
 from attacks.shadow.batches import Batch
 from attacks.shadow.layers.recognize import stack_layers
-from attacks.shadow.layers.stacked import TrainedLayer
+from attacks.shadow.layers.stacked import TrainedLayer, in_one_buffer, views_of
 from attacks.shadow.settings import CLIP_STABILIZER, TrainingSettings
+from attacks.shadow.updates import update_of
 
 _POOL_BYTES = 2**27  # a pool that first layers would blow up beyond this goes through them batch by batch
 
@@ -73,66 +75,70 @@ class LockStep:
         self._lowest = self.layers.index(trained[0])
         self._settings = settings
         self.parameters = [parameter for layer in trained for parameter in layer.parameters]
+        self._update = update_of(in_one_buffer(self.parameters), settings)
+        self._moved = views_of(self._update.moved, self.parameters)
         first = self.parameters[0].value
-        pace = settings.lr if settings.momentum == 0 else 1.0
-        self._scale = first.new_tensor([pace / size for size in expected_batch_size]).unsqueeze(1)
-        self._noise_std = [settings.noise_std * pace / size for size in expected_batch_size]
+        self._scale = first.new_tensor([self._update.pace / size for size in expected_batch_size]).unsqueeze(1)
+        self._noise_std = [settings.noise_std * self._update.pace / size for size in expected_batch_size]
         self._noise_generators = noise
         self._noise = first.new_empty((len(modules), sum(parameter.value[0].numel() for parameter in self.parameters)))
-        self._velocity = [torch.zeros_like(parameter.value) for parameter in self.parameters] if settings.momentum else []
 
     def step(self, inputs: Tensor, targets: Tensor, batch: Batch) -> None:
         """Update all models by their batches; a model without a record in it still gets noise."""
-        moved = self._velocity or [parameter.value for parameter in self.parameters]
-        sign = 1 if self._velocity else -1
-        for velocity in self._velocity:
-            velocity.mul_(self._settings.momentum)
+        scale = self._scale if batch.size is None else self._update.pace / batch.size
+        factor = self._differentiate(inputs, targets, batch, scale) if batch.n_rows else None
+        self._update.prepare()
         if batch.n_rows:
-            self._differentiate(inputs, targets, batch)
-            self._add_sums(self._record_factors(batch.weight).mul_(self._scale), moved, sign)
+            self._add_sums(factor, self._moved, self._update.sign)
         if self._settings.noise_std:
-            self._add_noise(moved)
-        for parameter, velocity in zip(self.parameters, self._velocity, strict=False):
-            parameter.value.sub_(velocity, alpha=self._settings.lr)
+            self._add_noise(self._moved)
+        self._update.finish()
 
     def clipped_sums(self, inputs: Tensor, targets: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return sum_i min(1, C / (||g_i|| + 1e-6)) g_i of every model in PyTorch's order, by parameter name; nothing is updated."""
         sums = [torch.zeros_like(parameter.value) for parameter in self.parameters]
         if batch.n_rows:
-            self._differentiate(inputs, targets, batch)
-            self._add_sums(self._record_factors(batch.weight), sums, 1)
+            self._add_sums(self._differentiate(inputs, targets, batch, torch.ones_like(self._scale)), sums, 1)
         return {parameter.name: parameter.in_torch_order(total) for parameter, total in zip(self.parameters, sums, strict=True)}
 
     def weights(self) -> dict[str, Tensor]:
         """Return a copy of all weights in PyTorch's order, (K, ...) by parameter name."""
-        return {parameter.name: parameter.in_torch_order(parameter.value).contiguous() for parameter in self.parameters}
+        ordered = {parameter.name: parameter.in_torch_order(parameter.value) for parameter in self.parameters}
+        return {name: value.clone(memory_format=torch.contiguous_format) for name, value in ordered.items()}
 
     def floats_per_record(self) -> int:
         """Floats that one record of one model takes during a step, after a first step."""
         return sum(layer.floats_per_record() for layer in self.layers)
 
-    def _differentiate(self, inputs: Tensor, targets: Tensor, batch: Batch) -> None:
-        """Forward, then backward down to the lowest layer with parameters."""
+    def _differentiate(self, inputs: Tensor, targets: Tensor, batch: Batch, scale: Tensor) -> Tensor | None:
+        """Forward, then backward down to the lowest layer with parameters.
+
+        Returns
+        -------
+        Factors of the records' gradients, (K, B); None where nothing clips: then scale and weight are in the gradient from the start.
+        """
         rows = batch.index.reshape(-1)
         x = inputs.index_select(0, rows).view(*batch.index.shape, *inputs.shape[1:])
         for layer in self.layers:
             x = layer.forward(x, keep=True)
         y = targets.index_select(0, rows).view(*batch.index.shape, *targets.shape[1:])
         gradient: Tensor | None = self._settings.loss_function.gradient(x, y)
+        assert gradient is not None
+        if not self._settings.clips:
+            gradient.mul_((batch.weight * scale if batch.padded else scale).unsqueeze(2))
         for place in range(len(self.layers) - 1, self._lowest - 1, -1):
             assert gradient is not None
             gradient = self.layers[place].backward(gradient, wanted=place > self._lowest)
+        return self._record_factors(batch.weight).mul_(scale) if self._settings.clips else None
 
     def _record_factors(self, weight: Tensor) -> Tensor:
-        if not self._settings.clips:
-            return weight.clone()
         squares = self._trained[0].squared_norms()
         for layer in self._trained[1:]:
             squares = squares + layer.squared_norms()
         norms = squares.sqrt_().add_(CLIP_STABILIZER)
         return norms.reciprocal_().mul_(self._settings.max_grad_norm).clamp_(max=1).mul_(weight)
 
-    def _add_sums(self, factor: Tensor, targets: Sequence[Tensor], sign: int) -> None:
+    def _add_sums(self, factor: Tensor | None, targets: Sequence[Tensor], sign: int) -> None:
         start = 0
         for layer in self._trained:
             stop = start + len(layer.parameters)

@@ -37,7 +37,8 @@ def _binary_cross_entropy(output: Tensor, target: Tensor) -> Tensor:
 
 
 def _binary_cross_entropy_gradient(output: Tensor, target: Tensor) -> Tensor:
-    return (torch.sigmoid(output) - target.reshape_as(output)) / output.shape[-1]
+    gradient = torch.sigmoid(output).sub_(target.reshape_as(output))
+    return gradient if output.shape[-1] == 1 else gradient.div_(output.shape[-1])
 
 
 def _squared_error(output: Tensor, target: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 The noise of a step is one vector over all trained parameters in the module's own order, so a module that has a lock-step form gets the same
 noise here. Opacus (hooks mode) makes per-record gradients and their clipped sum; without clipping torch differentiates the summed loss.
+What becomes of the sums is left to torch.optim.SGD or torch.optim.Adam.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from attacks.shadow.batches import Batch
 from attacks.shadow.settings import TrainingSettings
 from attacks.shadow.streams import ModelStreams, default_draws_from
+from attacks.shadow.updates import ADAM_BETAS, ADAM_EPSILON
 
 
 def train_one(
@@ -39,16 +41,23 @@ def train_one(
     if not parameters:
         raise ValueError("make_model must return a module with at least one trained parameter")
     summed_gradients = _ClippedGradients(module, settings) if settings.clips else _PlainGradients(module, settings)
-    velocity = [torch.zeros_like(parameter) for parameter in parameters]
+    optimizer = _optimizer(parameters, settings)
     with default_draws_from(streams.module):
         for batch in batches:
             rows = batch.index[0]
             sums = summed_gradients(inputs[rows], targets[rows]) if len(rows) else [torch.zeros_like(p) for p in parameters]
             _add_noise(sums, settings.noise_std, streams.noise)
-            for parameter, total, moving in zip(parameters, sums, velocity, strict=True):
-                moving.mul_(settings.momentum).add_(total, alpha=1 / expected_batch_size)
-                parameter.data.sub_(moving, alpha=settings.lr)
+            size = expected_batch_size if batch.size is None else float(batch.size)
+            for parameter, total in zip(parameters, sums, strict=True):
+                parameter.grad = total.mul_(1 / size)
+            optimizer.step()
     return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+
+
+def _optimizer(parameters: list[nn.Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
+    if settings.optimizer == "adam":
+        return torch.optim.Adam(parameters, lr=settings.lr, betas=ADAM_BETAS, eps=ADAM_EPSILON, weight_decay=settings.weight_decay)
+    return torch.optim.SGD(parameters, lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
 
 
 class _PlainGradients:

@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from attacks.shadow.losses import LOSSES, Loss
 
 CLIP_STABILIZER = 1e-6  # Opacus's own: factor min(1, C / (norm + 1e-6))
+OPTIMIZERS = ("sgd", "adam")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSettings:
-    """Constants of (DP-)SGD, checked by `ShadowTrainer`; see there."""
+    """Constants of an update, checked by `ShadowTrainer`; see there."""
 
     lr: float
-    steps: int
-    sample_rate: float
     noise_multiplier: float
     max_grad_norm: float
     momentum: float
     loss: str
+    optimizer: str = "sgd"
+    weight_decay: float = 0.0
 
     @property
     def loss_function(self) -> Loss:

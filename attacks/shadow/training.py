@@ -98,7 +98,7 @@ class ShadowPlan:
     def _work(self, member: NDArray[np.bool_], model_ids: tuple[int, ...]) -> Callable[[], ShadowGroup]:
         if isinstance(self.train, ShadowTrainer):
             trainer = self.train
-            if trainer.expected_batch_size is None:
+            if trainer.expected_batch_size is None and trainer.sample_rate is not None:  # shuffled batches have their own sizes
                 trainer = replace(trainer, expected_batch_size=trainer.sample_rate * self.nominal_members)
             return functools.partial(train_in_lock_step, trainer, self.records, member, model_ids)
         return functools.partial(train_each, self.train, self.records, member, model_ids, self.seed)

@@ -22,6 +22,19 @@ def gradient_is_smaller(places: int, n_in: int, n_out: int) -> bool:
     return places > 1 and n_in * n_out < 2 * places * places
 
 
+def add_plain_sums(a: Tensor, d: Tensor, weight: Tensor, bias: Tensor | None, *, sign: int) -> None:
+    """Add sign * sum d a^T over rows and places to `weight` (K, O, I), and sign * sum d to `bias` (K, O).
+
+    Parameters
+    ----------
+    a : (K, B L, I) inputs.
+    d : (K, B L, O) output gradients.
+    """
+    weight.baddbmm_(d.transpose(1, 2), a, alpha=sign)
+    if bias is not None:
+        bias.add_(d.sum(dim=1), alpha=sign)
+
+
 class AffineGradients:
     """Per-record gradients of one affine layer at one step.
 
@@ -48,17 +61,19 @@ class AffineGradients:
 
     def add_sums(self, factor: Tensor, weight: Tensor, bias: Tensor | None, *, sign: int) -> None:
         """Add sign * sum_b factor * gradient to `weight` (K, O, I) and `bias` (K, O)."""
-        models, rows, places, n_in = self._a.shape
+        models, n_in = self._a.shape[0], self._a.shape[3]
         if self._made is not None:
             weight.add_((factor.unsqueeze(1) @ self._made).view(models, n_in, -1).transpose(1, 2), alpha=sign)
             self._made = None
             if bias is not None:
                 bias.unsqueeze(1).baddbmm_(factor.unsqueeze(1), self._d.sum(dim=2), alpha=sign)
             return
-        d = self._d.mul_(factor[:, :, None, None]).view(models, rows * places, -1)
-        weight.baddbmm_(d.transpose(1, 2), self._a.view(models, rows * places, n_in), alpha=sign)
-        if bias is not None:
-            bias.add_(d.sum(dim=1), alpha=sign)
+        self._d.mul_(factor[:, :, None, None])
+        self.add_plain_sums(weight, bias, sign=sign)
+
+    def add_plain_sums(self, weight: Tensor, bias: Tensor | None, *, sign: int) -> None:
+        """Add sign * sum of gradients to `weight` and `bias`."""
+        add_plain_sums(self._a.flatten(1, 2), self._d.flatten(1, 2), weight, bias, sign=sign)
 
     def _norms_of_gradients(self) -> Tensor:
         a, d = self._a.flatten(0, 1), self._d.flatten(0, 1)

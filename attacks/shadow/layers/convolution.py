@@ -137,10 +137,14 @@ class StackedConv2d:
         assert self._gradients is not None
         return self._gradients.squared_norms()
 
-    def add_sums(self, factor: Tensor, targets: Sequence[Tensor], *, sign: int) -> None:
+    def add_sums(self, factor: Tensor | None, targets: Sequence[Tensor], *, sign: int) -> None:
         """Add the rescaled sum of gradients to the targets."""
         assert self._gradients is not None
-        self._gradients.add_sums(factor, targets[0].flatten(2), None if self._bias is None else targets[1], sign=sign)
+        weight, bias = targets[0].flatten(2), None if self._bias is None else targets[1]
+        if factor is None:
+            self._gradients.add_plain_sums(weight, bias, sign=sign)
+        else:
+            self._gradients.add_sums(factor, weight, bias, sign=sign)
 
     def floats_per_record(self) -> int:
         """Outputs and their gradients, and what the norms need."""

@@ -59,11 +59,11 @@ class StackedEmbedding:
         same = self._tokens.unsqueeze(2) == self._tokens.unsqueeze(3)
         return (self._d @ self._d.transpose(2, 3)).mul_(same).sum(dim=(2, 3)).clamp_(min=0)
 
-    def add_sums(self, factor: Tensor, targets: Sequence[Tensor], *, sign: int) -> None:
+    def add_sums(self, factor: Tensor | None, targets: Sequence[Tensor], *, sign: int) -> None:
         """Add the rescaled sum of gradients to the target."""
         assert self._tokens is not None
         assert self._d is not None
-        d = self._d * factor[:, :, None, None]
+        d = self._d if factor is None else self._d * factor[:, :, None, None]
         self._table(targets[0]).index_add_(0, self._rows(self._tokens.flatten(1)), d.flatten(0, 2), alpha=sign)
 
     def floats_per_record(self) -> int:

@@ -66,10 +66,14 @@ class StackedNormalization:
         """Squared gradient norm of every record, (K, B)."""
         return torch.stack([made.square().sum(dim=-1) for made in self._made]).sum(dim=0)
 
-    def add_sums(self, factor: Tensor, targets: Sequence[Tensor], *, sign: int) -> None:
+    def add_sums(self, factor: Tensor | None, targets: Sequence[Tensor], *, sign: int) -> None:
         """Add the rescaled sum of gradients to the targets."""
         for target, made in zip(targets, self._made, strict=True):
-            target.view(target.shape[0], 1, -1).baddbmm_(factor.unsqueeze(1), made, alpha=sign)
+            flat = target.view(target.shape[0], 1, -1)
+            if factor is None:
+                flat.add_(made.sum(dim=1, keepdim=True), alpha=sign)
+            else:
+                flat.baddbmm_(factor.unsqueeze(1), made, alpha=sign)
 
     def floats_per_record(self) -> int:
         """Input, x^, output and their gradients."""

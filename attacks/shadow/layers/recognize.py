@@ -87,15 +87,20 @@ def obstacle_of(module: nn.Module) -> Obstacle | None:
 
 def stack_layers(modules: Sequence[nn.Module]) -> list[Layer]:
     """Return the layers of K modules of one architecture, each recognized by `obstacle_of`."""
-    layers: list[Layer] = []
+    return [layer for _, layer in stack_by_module(modules)]
+
+
+def stack_by_module(modules: Sequence[nn.Module]) -> list[tuple[nn.Module, Layer]]:
+    """Return these layers in the order they run, each with the first model's module; a convolution becomes two layers."""
+    found: list[tuple[nn.Module, Layer]] = []
     for column in zip(*(_walk(module, "") for module in modules), strict=True):
         prefix, same = column[0][0], [layer for _, layer in column]
         if isinstance(same[0], nn.Conv2d):
-            layers.append(Unfold(same, prefix))
+            found.append((same[0], Unfold(same, prefix)))
         whole = isinstance(same[0], nn.Flatten) and (same[0].start_dim, same[0].end_dim) == (1, -1)
         make = StackedFlatten if whole else LAYERS[type(same[0])]
-        layers.append(make(same, prefix))
-    return layers
+        found.append((same[0], make(same, prefix)))
+    return found
 
 
 def _walk(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:

@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
+
+_ALIGNED = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +34,10 @@ class StackedParameter:
     def in_torch_order(self, tensor: Tensor) -> Tensor:
         """View a tensor shaped like `value` in PyTorch's order."""
         return tensor.permute(self.axes) if self.axes else tensor
+
+    def in_layer_order(self, tensor: Tensor) -> Tensor:
+        """Return a tensor in PyTorch's order, K first, contiguous in the order of `value`."""
+        return tensor.permute([self.axes.index(axis) for axis in range(len(self.axes))]).contiguous() if self.axes else tensor.contiguous()
 
 
 class Layer(Protocol):
@@ -57,8 +64,8 @@ class TrainedLayer(Layer, Protocol):
     def squared_norms(self) -> Tensor:
         """Squared gradient norm of every record over all parameters of this layer, (K, B)."""
 
-    def add_sums(self, factor: Tensor, targets: Sequence[Tensor], *, sign: int) -> None:
-        """Add sign * sum_b factor[k, b] * gradient[k, b] to the targets, which are shaped like the parameters' values."""
+    def add_sums(self, factor: Tensor | None, targets: Sequence[Tensor], *, sign: int) -> None:
+        """Add sign * sum_b factor[k, b] * gradient[k, b] to the targets, which are shaped like the parameters' values; None is 1."""
 
 
 def stacked(modules: Sequence[nn.Module], attribute: str, prefix: str, *, storage: tuple[int, ...] = ()) -> StackedParameter:
@@ -76,3 +83,23 @@ def stacked(modules: Sequence[nn.Module], attribute: str, prefix: str, *, storag
         return StackedParameter(prefix + attribute, value)
     back = tuple(1 + storage.index(axis) for axis in range(len(storage)))
     return StackedParameter(prefix + attribute, value.permute(0, *(1 + axis for axis in storage)).contiguous(), (0, *back))
+
+
+def in_one_buffer(parameters: Sequence[StackedParameter]) -> Tensor:
+    """Move the parameters' values, one after the other, into one flat tensor that they are views of from now on; gaps hold 0."""
+    buffer = parameters[0].value.new_zeros(sum(map(_room, parameters)))
+    for parameter, view in zip(parameters, views_of(buffer, parameters), strict=True):
+        view.copy_(parameter.value)
+        parameter.value.set_(view)  # type: ignore[call-overload]
+    return buffer
+
+
+def views_of(buffer: Tensor, parameters: Sequence[StackedParameter]) -> list[Tensor]:
+    """Cut a flat tensor into views shaped like the parameters' values."""
+    parts = torch.split(buffer, [_room(parameter) for parameter in parameters])
+    return [part[: parameter.value.numel()].view(parameter.value.shape) for part, parameter in zip(parts, parameters, strict=True)]
+
+
+def _room(parameter: StackedParameter) -> int:
+    """Floats up to the next multiple of 64 bytes: BLAS takes its sums in another order where a matrix starts elsewhere."""
+    return -(-parameter.value.numel() // _ALIGNED) * _ALIGNED

@@ -27,7 +27,7 @@ WITHOUT_PADDING = [make for make in NETWORKS if make is not padded_tokens]  # Op
 
 
 def settings(max_grad_norm: float, loss: str = "cross_entropy") -> TrainingSettings:
-    return TrainingSettings(lr=0.1, steps=1, sample_rate=0.5, noise_multiplier=0.0, max_grad_norm=max_grad_norm, momentum=0.0, loss=loss)
+    return TrainingSettings(lr=0.1, noise_multiplier=0.0, max_grad_norm=max_grad_norm, momentum=0.0, loss=loss)
 
 
 def fresh(make: Callable[[], nn.Module], n: int = MODELS) -> list[nn.Module]:

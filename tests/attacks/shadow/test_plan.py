@@ -79,6 +79,15 @@ def test_so_it_does_with_the_settings_of_a_trainer(change):
     assert plan(train=trainer()).experiment() == plan(train=trainer()).experiment()
 
 
+@pytest.mark.parametrize("change", [{"optimizer": "adam"}, {"weight_decay": 0.1}, {"batch_size": 4}, {"epochs": 3}])
+def test_so_it_does_with_optimizer_and_epochs(change):
+    epochs = {"steps": None, "sample_rate": None, "batches": "shuffled", "batch_size": 5, "epochs": 2}
+    first, second = (plan(train=trainer(**{**epochs, **more})) for more in ({}, change))
+    assert first.experiment() != second.experiment()
+    assert first.experiment() != plan(train=trainer()).experiment()
+    assert run_shadow(second.tasks()).signals.shape == (6, 30, 1)
+
+
 def test_bad_plans_are_refused():
     with pytest.raises(TypeError, match="train must be"):
         plan(train=3)
