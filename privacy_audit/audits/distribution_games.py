@@ -80,7 +80,7 @@ class RatioGames:
 
     def _run(self, game: DistributionInferenceGame, rng: np.random.Generator, progress: Progress) -> DistributionInferenceResult:
         attacks = black_box_attacks() if self.attacks is None else self.attacks
-        return game.run(attacks, self.n_shadow, self.n_victim, rng=rng, progress=progress)
+        return game.run(attacks, n_shadow=self.n_shadow, n_victim=self.n_victim, rng=rng, progress=progress)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -121,7 +121,7 @@ def _settings(played: Sequence[PlayedPair]) -> dict[str, JsonValue]:
 def _differing(pair: PlayedPair) -> str:
     first, second = pair.result.settings.worlds
     about = "" if pair.coupling.chance == 1 else "on average at most "
-    return f"{first:g} against {second:g}: {about}{number(pair.coupling.mean, 4)}"
+    return f"{first:g} against {second:g}: {about}{number(round(pair.coupling.mean, 6), 4)}"
 
 
 def _sizes(result: DistributionInferenceResult) -> str:
