@@ -116,6 +116,18 @@ def _coverage_cell(row: Row) -> str:
     return f"**{cell}**" if row["falls_short"] else cell
 
 
+def n_leaked(rows: list[Row]) -> str:
+    """Both numbers of records per ratio; then how much each varies over the ratios."""
+    table: list[list[object]] = []
+    for row in rows:
+        numbers = [_number(row[name]) for name in ("exact", "published")]
+        if "ratio" in row:
+            table.append([f"0.5 against {row['ratio']}", f"{_number(row['accuracy']):.3f}", f"{numbers[0]:.0f}", f"{numbers[1]:.2f}"])
+        else:
+            table.append(["coefficient of variation", "", *(f"{number:.2f}" for number in numbers)])
+    return _table(["ratios", "accuracy", "n_leaked, exact", "n_leaked, published"], table)
+
+
 TABLES: dict[str, Callable[[list[Row]], str]] = {
     "bench_posterior": posterior,
     "e_conformance": conformance,
@@ -124,6 +136,7 @@ TABLES: dict[str, Callable[[list[Row]], str]] = {
     "e_membership_attacks": membership,
     "e_dp_audit": dp_audit,
     "bench_shadow": shadow,
+    "e_n_leaked": n_leaked,
 }
 
 

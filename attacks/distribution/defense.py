@@ -31,7 +31,7 @@ from mechanisms.validation import in_range, one_of, whole_number
 
 Counts = NDArray[np.int64]
 Cells = tuple[tuple[int, ...], ...]
-PUBLIC = "public"
+PUBLIC: Literal["public"] = "public"
 
 
 class Defense(Protocol):
@@ -143,7 +143,7 @@ class RebalanceDefense:
             places = np.flatnonzero(has == bool(side))
             if self.mode == "under" and wanted[side] > len(places):
                 raise ValueError(
-                    f"the side prop == {side} holds {len(places)} records, {wanted[side]} are needed; take a smaller fixed_size"
+                    f"the side prop == {side} holds {len(places)} records, {wanted[side]} are needed; lower fixed_size"
                 )
             copies, rest = divmod(int(wanted[side]), len(places))
             chosen += [places] * copies + [rng.choice(places, rest, replace=False)]

@@ -102,7 +102,7 @@ class DistributionInferenceGame(RatioGame):
         pools_rng, play_rng = generator.spawn(2)
         pair = self.alpha0, self.alpha1
         source = self.worlds(pair, self.n_train, rng=pools_rng)
-        played = play_two_worlds(source, pair, attacks, self.chosen_trainer(), plan, rng=play_rng, progress=progress)
+        played = play_two_worlds(source, pair, attacks, self.chosen_trainer(self.n_train), plan, rng=play_rng, progress=progress)
         return DistributionInferenceResult(
             settings=ratio_settings(self, "two ratios", source, pair, plan, generator),
             outcomes=played.outcomes,

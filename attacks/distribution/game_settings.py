@@ -70,7 +70,7 @@ def ratio_settings(
         n_shadow=plan.n_shadow,
         n_victim=plan.n_victim,
         repeats=plan.repeats,
-        trainer=trainer_name(game.chosen_trainer()),
+        trainer=trainer_name(game.chosen_trainer(source.n_train)),
         defense=defense_settings(source.defense),
         adaptive=game.adaptive,
         entropy=root_entropy(rng),

@@ -138,9 +138,9 @@ class RatioGame:
             defended=frozenset(sides),
         )
 
-    def chosen_trainer(self) -> Trainer:
-        """The trainer given, or the default one."""
-        return default_trainer(self._inputs, self.n_classes) if self.trainer is None else self.trainer
+    def chosen_trainer(self, n_train: int) -> Trainer:
+        """The trainer given, or the default one for samples of this size."""
+        return default_trainer(self._inputs, self.n_classes, n_train) if self.trainer is None else self.trainer
 
 
 def scaled(inputs: Array, fitted_on: Ids) -> Array:

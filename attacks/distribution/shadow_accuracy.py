@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import clone
 
 from attacks.distribution.attack import LEAST_SHADOWS, WorldAttack
@@ -12,6 +13,8 @@ from mechanisms.randomness import RngLike, as_generator
 from mechanisms.validation import whole_number
 
 FOLDS = 5
+
+Fold = tuple[list[ModelViews], list[ModelViews]]
 
 
 def shadow_accuracy(
@@ -28,18 +31,30 @@ def shadow_accuracy(
     -------
     (TNR + TPR) / 2 over all folds; None where a world has too few models to hold one out and keep 2.
     """
-    generator, sizes = as_generator(rng), (len(shadow_0), len(shadow_1))
-    folds = min(whole_number(2, folds=folds), *sizes)
-    parts_0, parts_1 = (np.array_split(generator.permutation(n), folds) for n in sizes)  # the first part is the largest
-    if sizes[0] - len(parts_0[0]) < LEAST_SHADOWS or sizes[1] - len(parts_1[0]) < LEAST_SHADOWS:
+    shadows, right = (shadow_0, shadow_1), [0, 0]
+    if not enough_to_hold_out([len(part) for part in shadows], folds=folds):
         return None
-    right_0 = right_1 = 0
-    for out_0, out_1 in zip(parts_0, parts_1, strict=True):
-        fitted = clone(attack).fit(shadow_0[_rest(sizes[0], out_0)], shadow_1[_rest(sizes[1], out_1)])
-        right_0 += int(np.sum(~fitted.predict(shadow_0[out_0])))
-        right_1 += int(np.sum(fitted.predict(shadow_1[out_1])))
-    return (right_0 / sizes[0] + right_1 / sizes[1]) / 2
+    for kept, held in shadow_folds(shadows, folds=folds, rng=rng):
+        fitted = clone(attack).fit(*kept)
+        for world in (0, 1):
+            right[world] += int(np.sum(fitted.predict(held[world]) == bool(world)))
+    return (right[0] / len(shadow_0) + right[1] / len(shadow_1)) / 2
 
 
-def _rest(n: int, left_out: NDArray[np.intp]) -> NDArray[np.intp]:
-    return np.setdiff1d(np.arange(n), left_out)
+def enough_to_hold_out(sizes: Sequence[int], *, folds: int = FOLDS) -> bool:
+    """Whether every world keeps 2 shadow models when a fold is held out."""
+    n_folds = min(whole_number(2, folds=folds), *sizes)
+    return all(size - -(-size // n_folds) >= LEAST_SHADOWS for size in sizes)
+
+
+def shadow_folds(shadows: Sequence[ModelViews], *, folds: int = FOLDS, rng: RngLike = None) -> Iterator[Fold]:
+    """Yield for each fold the shadow models kept and those held out, world by world; every model is held out once."""
+    generator = as_generator(rng)
+    n_folds = min(whole_number(2, folds=folds), *(len(part) for part in shadows))
+    parts = [np.array_split(generator.permutation(len(views)), n_folds) for views in shadows]
+    for fold in range(n_folds):
+        kept = [np.concatenate([part for place, part in enumerate(own) if place != fold]) for own in parts]
+        yield (
+            [views[np.sort(places)] for views, places in zip(shadows, kept, strict=True)],
+            [views[own[fold]] for views, own in zip(shadows, parts, strict=True)],
+        )

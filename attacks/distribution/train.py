@@ -97,16 +97,16 @@ def train_views(
     for start in range(0, len(samples), MODELS_AT_ONCE):
         part = replace(samples, ids=samples.ids[start : start + MODELS_AT_ONCE])
         onward = None if progress is None else partial(_report, progress, start, len(samples))
-        road = _in_lock_step if isinstance(train, ShadowTrainer) else _one_by_one
-        parts.append(road(train, part, queries, seed, first_model + start, sight, onward))  # type: ignore[operator]
+        options = part, queries, seed, first_model + start, sight, onward
+        parts.append(_in_lock_step(train, *options) if isinstance(train, ShadowTrainer) else _one_by_one(train, *options))
     return joined_views(*parts)
 
 
-def default_trainer(inputs: Array, n_classes: int, *, seed: int = 0) -> ShadowTrainer:
-    """Return the trainer of a multi-layer perceptron with hidden layers of 32, 16 and 8 units, about 20 epochs."""
-    n_features = math.prod(inputs.shape[1:])
-    make = partial(_perceptron, n_features, n_classes, flatten=inputs.ndim != 2)
-    return ShadowTrainer(make, lr=0.1, steps=200, sample_rate=0.1, momentum=0.9, seed=seed)
+def default_trainer(inputs: Array, n_classes: int, n_train: int, *, seed: int = 0) -> ShadowTrainer:
+    """Return the trainer of a multi-layer perceptron with hidden layers of 32, 16 and 8 units: Adam, 20 epochs, batches of at most 100."""
+    make = partial(_perceptron, math.prod(inputs.shape[1:]), n_classes, flatten=inputs.ndim != 2)
+    size = max(1, min(100, n_train // 10))
+    return ShadowTrainer(make, lr=5e-3, optimizer="adam", batches="shuffled", epochs=20, batch_size=size, seed=seed)
 
 
 def answers_of(model: object, queries: Queries) -> Floats:
@@ -136,7 +136,7 @@ def _in_lock_step(
         targets if train.loss == "cross_entropy" else targets.astype(np.float64),
         pool.member,
         model_ids=range(first, first + len(samples)),
-        expected_batch_size=train.sample_rate * samples.sizes,
+        expected_batch_size=None if train.sample_rate is None else train.sample_rate * samples.sizes,
         progress=progress,
     )
     return _seen(models, queries, sight)
@@ -170,7 +170,8 @@ def _seen(models: ShadowModels, queries: Queries, sight: Sight) -> ModelViews:
     if sight.white_box:
         trained = dict(models.architecture.named_parameters())
         weights = {name: stack.numpy() for name, stack in models.weights.items() if name in trained}
-    return ModelViews(logits, queries.labels, weights)
+    hidden = models.activations(queries.inputs)[:-1] if sight.activations else ()
+    return ModelViews(logits, queries.labels, weights, hidden)
 
 
 def _stacked(modules: list[nn.Module], ids: range) -> ShadowModels:

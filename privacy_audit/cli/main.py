@@ -15,6 +15,7 @@ import typer
 from privacy_audit.cli.account import account
 from privacy_audit.cli.demo import demo
 from privacy_audit.cli.epsilon import epsilon
+from privacy_audit.cli.leakage import leakage
 from privacy_audit.cli.preflight import preflight
 from privacy_audit.cli.run import run
 
@@ -31,6 +32,7 @@ for command, summary in (
     (demo, "Audit a DP-SGD run on real digits, from training to page."),
     (run, "Run the audit that a TOML file describes."),
     (epsilon, "Epsilon from counts or scores of an attack."),
+    (leakage, "Records that tell as much as an attack."),
     (account, "What a DP-SGD run costs, by an accountant."),
     (preflight, "Check an Opacus engine before its first step."),
 ):
