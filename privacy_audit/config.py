@@ -99,6 +99,7 @@ class DistributionTable(_AuditTable):
     n_train: Annotated[int, Field(ge=1)]
     n_shadow: Annotated[int, Field(ge=4, le=100_000)] = 50
     n_victim: Annotated[int, Field(ge=2, le=100_000)] = 100
+    n_queries: Annotated[int, Field(ge=2)] = 1000
     method: Literal["quota", "iid"] = "quota"
     label_rate: Share | list[Share] | None = None
     seed: Annotated[int, Field(ge=0)] | None = None

@@ -50,6 +50,7 @@ def audit_distribution(
     attacks: Attacks | None = None,
     n_shadow: int = 50,
     n_victim: int = 100,
+    n_queries: int = 1000,
     method: Literal["quota", "iid"] = "quota",
     label_rate: ArrayLike | None = None,
     defense: Defense | None = None,
@@ -72,6 +73,7 @@ def audit_distribution(
         is infinite. It is about the whole way from the n_train records to the model, a defense included.
     attacks : attacks by name, or in a list; None takes the black-box ones. One of them is chosen for each pair, by shadow models.
     n_shadow, n_victim : models of each world and pair.
+    n_queries : records of the adversary's part that models are asked about; no model is trained on them.
     method : "quota" for fixed counts of every (property, label) cell, "iid" for independent draws.
     label_rate : rates of the labels in both worlds; None takes those of `data`.
     defense : what is done to a training sample before training; shadow models do it too (adaptive), and a second game shows an adversary
@@ -103,6 +105,7 @@ def audit_distribution(
         n_train=whole_number(1, n_train=n_train),
         n_shadow=whole_number(LEAST_SHADOWS, n_shadow=n_shadow),
         n_victim=whole_number(2, n_victim=n_victim),
+        n_queries=n_queries,
         method=method,
         label_rate=label_rate,
         train=train,

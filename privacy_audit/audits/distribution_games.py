@@ -30,7 +30,7 @@ class RatioGames:
     ----------
     data : (X, y, prop).
     n_train, n_shadow, n_victim : records a sample; shadow models and victims of each world.
-    method, label_rate, train, defense : see `audit_distribution`.
+    n_queries, method, label_rate, train, defense : see `audit_distribution`.
     attacks : None takes the black-box ones.
     """
 
@@ -38,6 +38,7 @@ class RatioGames:
     n_train: int
     n_shadow: int
     n_victim: int
+    n_queries: int
     method: Literal["quota", "iid"]
     label_rate: ArrayLike | None
     train: Trainer | None
@@ -72,6 +73,7 @@ class RatioGames:
             *self.data,
             *pair,
             self.n_train,
+            n_queries=self.n_queries,
             method=self.method,
             label_rate=self.label_rate,
             trainer=self.train,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,18 +20,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class WatchedCall:
-    """A user's function that knows whether it is running, so that its failure can be told from ours."""
+class Watch:
+    """Whether a user's function is running (or has failed), so that its failure can be told from ours."""
 
-    function: Callable[..., object]
     inside: bool = False
 
-    def __call__(self, *arguments: object) -> object:
-        """Call the function; `inside` stays True if it raises."""
-        self.inside = True
-        result = self.function(*arguments)
-        self.inside = False
+
+def watched(function: Callable[..., object], watch: Watch) -> Callable[..., object]:
+    """Return the function, telling `watch` when it runs; after a failure `watch.inside` stays True."""
+
+    @wraps(function)
+    def call(*arguments: object) -> object:
+        watch.inside = True
+        result = function(*arguments)
+        watch.inside = False
         return result
+
+    return call
 
 
 def audit_training_file(
@@ -54,10 +60,10 @@ def audit_training_file(
     table = settings.audit
     if not isinstance(table, TrainingTable):
         raise TypeError(f"an audit of kind 'training' was expected, got '{table.kind}'")
-    training = WatchedCall(load_function(table.train, beside=folder))
+    watch = Watch()
     try:
         return audit_training(
-            training,
+            watched(load_function(table.train, beside=folder), watch),
             delta=table.delta,
             n_canaries=table.n_canaries,
             claim=settings.guarantee(),
@@ -67,7 +73,7 @@ def audit_training_file(
             title=table.title,
         )
     except Exception as error:
-        if not training.inside or isinstance(error, PrivacyAuditError):
+        if not watch.inside or isinstance(error, PrivacyAuditError):
             raise
         raise _training_failed(table.train, error, on_error) from error
 
@@ -131,8 +137,11 @@ def audit_distribution_file(
     if not isinstance(table, DistributionTable):
         raise TypeError(f"an audit of kind 'distribution' was expected, got '{table.kind}'")
     cells = None if settings.defense is None else tuple(tuple(row) for row in settings.defense.cells)
-    call = WatchedCall(load_function(str(table.train), beside=folder)) if table.trainer is None else None
-    trainer = _lock_step_trainer(table.trainer, folder) if call is None else call
+    watch = Watch()
+    if table.trainer is None:
+        trainer: object = watched(load_function(str(table.train), beside=folder), watch)
+    else:
+        trainer = _lock_step_trainer(table.trainer, folder)
     data = load_function(table.data, beside=folder)()
     if not isinstance(data, tuple) or len(data) != 3:
         raise TypeError(f"data '{table.data}' must return (X, y, prop), got {type(data).__name__}")
@@ -146,6 +155,7 @@ def audit_distribution_file(
             claim=settings.guarantee(),
             n_shadow=table.n_shadow,
             n_victim=table.n_victim,
+            n_queries=table.n_queries,
             method=table.method,
             label_rate=table.label_rate,
             defense=None if cells is None else RebalanceDefense(cells=cells),
@@ -155,7 +165,7 @@ def audit_distribution_file(
             title=table.title,
         )
     except Exception as error:
-        if call is None or not call.inside or isinstance(error, PrivacyAuditError):
+        if not watch.inside or isinstance(error, PrivacyAuditError):
             raise
         raise _training_failed(str(table.train), error, on_error) from error
 

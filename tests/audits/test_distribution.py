@@ -147,6 +147,7 @@ GOOD = PrivacyGuarantee(1.0, 0.0, Neighboring.ADD_REMOVE)
         ({"n_train": 3000}, "cell"),
         ({"n_shadow": 3}, "n_shadow must be a whole number >= 4"),
         ({"n_victim": 1}, "n_victim"),
+        ({"n_queries": 1}, "n_queries"),
         ({"method": "urn"}, "method"),
         ({"delta": 1.0}, "delta"),
         ({"level": 95}, "did you mean 0.95"),
