@@ -181,7 +181,7 @@ def _misplaced(config: AuditConfig) -> str:
     if isinstance(config.audit, DistributionTable):
         return ""
     if config.defense is not None:
-        return f"table 'defense' is for kind = \"distribution\", got kind = \"{config.audit.kind}\"; leave it out"
+        return f'table \'defense\' is for kind = "distribution", got kind = "{config.audit.kind}"; leave it out'
     if config.claim is not None and config.claim.neighboring != "add_remove":
         return f"key 'claim.neighboring': must be 'add_remove' for kind = \"{config.audit.kind}\", which adds or leaves out records"
     return ""

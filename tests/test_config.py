@@ -54,7 +54,7 @@ def test_without_a_claim(tmp_path):
         ('kind = "training"', 'kind = "table"', "key 'audit.kind'"),
         ("my_training:train", "my_training.train", "key 'audit.train'"),
         ("n_canaries = 100", "n_canaries = 1", "key 'audit.n_canaries'"),
-        ("[nist]", "[defense]\ncells = [[1, 1], [1, 1]]\n[nist]", "table 'defense' is for kind = \"distribution\", got kind = \"training\""),
+        ("[nist]", "[defense]\ncells = [[1, 1], [1, 1]]\n[nist]", 'table \'defense\' is for kind = "distribution", got kind = "training"'),
         ("[audit]", "[audit", "not valid TOML"),
     ],
 )

@@ -89,8 +89,8 @@ def audit_distribution(
 
     Raises
     ------
-    ValueError, TypeError : a parameter out of range, a claim about other neighbors, another unit or another delta, a cell of the data that is
-        short, or a pair whose training sets don't differ.
+    ValueError, TypeError : a parameter out of range, a claim about other neighbors, another unit or another delta, a cell of the data
+        that is short, or a pair whose training sets don't differ.
 
     Guarantee
     ---------
@@ -129,7 +129,7 @@ def _settled(claim: PrivacyGuarantee | None, delta: float) -> PrivacyGuarantee:
     if not isinstance(claim, PrivacyGuarantee):
         raise TypeError(f"claim must be a PrivacyGuarantee (it carries the neighboring relation), got {type(claim).__name__}")
     if claim.neighboring not in (Neighboring.ADD_REMOVE, Neighboring.REPLACE):
-        raise ValueError(f"the claim must be for add_remove or replace neighbors, got {claim.neighboring.value}; records of the worlds differ")
+        raise ValueError(f"the claim must be for add_remove or replace neighbors, got {claim.neighboring.value}; worlds differ in records")
     if claim.privacy_unit != "record":
         raise ValueError(f"the claim's privacy unit must be 'record', got '{claim.privacy_unit}'; the worlds differ record by record")
     if claim.delta != delta:
@@ -152,9 +152,9 @@ def _settled_ratios(ratios: Sequence[tuple[float, float]]) -> tuple[tuple[float,
 
 
 def _three(data: tuple[ArrayLike, ArrayLike, ArrayLike]) -> tuple[ArrayLike, ArrayLike, ArrayLike]:
-    if not isinstance(data, tuple | list) or len(data) != 3:
+    if not isinstance(data, tuple) or len(data) != 3:
         raise TypeError(f"data must be (X, y, prop), got {type(data).__name__}")
-    return tuple(data)
+    return data
 
 
 def _after(before: int, total: int, progress: Progress) -> Progress:

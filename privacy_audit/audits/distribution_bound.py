@@ -72,9 +72,7 @@ def _pair_bound(pair: PairEvidence, *, delta: float, level: float, neighboring: 
         raise ValueError(f"neighboring must be add_remove or replace, got {neighboring.value}: worlds differ in real records")
     advantage = advantage_lower_bound(pair.counts, level=level)
     coupling = pair.coupling
-    return epsilon_of_group_advantage(
-        advantage, delta=delta, steps=_STEPS[neighboring], n_pairs=coupling.n_pairs, chance=coupling.chance
-    )
+    return epsilon_of_group_advantage(advantage, delta=delta, steps=_STEPS[neighboring], n_pairs=coupling.n_pairs, chance=coupling.chance)
 
 
 def _all_right(counts: AttackCounts) -> AttackCounts:

@@ -105,10 +105,10 @@ def coupling_of(game: DistributionInferenceGame) -> Coupling:
     """Return in how many records samples of the game's worlds differ."""
     from attacks.distribution.resample import largest_remainder
 
-    laws = [game.law(alpha) for alpha in (game.alpha0, game.alpha1)]
+    law_0, law_1, n = game.law(game.alpha0), game.law(game.alpha1), game.n_train
     if game.method == "iid":
-        return coupled_draws(*laws, game.n_train)
-    return coupled_quotas(*(largest_remainder(game.n_train * law) for law in laws))
+        return coupled_draws(law_0, law_1, n)
+    return coupled_quotas(largest_remainder(n * law_0), largest_remainder(n * law_1))
 
 
 def black_box_attacks() -> list[WorldAttack]:

@@ -94,7 +94,7 @@ def _threat_model(played: Sequence[PlayedPair]) -> dict[str, str]:
     settings = result.settings
     return {
         "attacker sees": f"one trained model ({' or '.join(access)}), asked about {settings.n_queries:,} records of the attacker's own",
-        "attacker knows": "both ratios, the size of the training set and the rate of its labels, the training code, and data of the same kind",
+        "attacker knows": "both ratios, size and label rate of the training set, the training code, and data of the same kind",
         "attacker's models": f"{settings.n_shadow} shadow models of each world and pair, trained on records that no victim is trained on",
         "victims": f"{settings.n_victim} of each world and pair",
     }

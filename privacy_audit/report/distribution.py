@@ -4,7 +4,7 @@
     several pairs                       -> one number of records for all of them, with its spread
 
 symbols: p, q = shares of the property in world 0 and world 1; world 1 stands where membership counts have "member", so
-TPR = P[guess 1 | world 1]; accuracy = (TNR + TPR) / 2, balanced; n_leaked = records from which an ideal observer tells p and q apart as well.
+TPR = P[guess 1 | world 1]; accuracy = (TNR + TPR) / 2, balanced; n_leaked = records from which an ideal observer tells them apart as well.
 Cost: for each pair a few thousand evaluations of n_leaked.
 
 References

@@ -24,8 +24,8 @@ NO_VIOLATION = "Success against the distribution is by itself no violation of di
 NOT_CONCLUDED = (
     "That the models leak no more: the number of leaked records is a lower limit, set by the strength of the attack that was used.",
     "That a distribution is safe where the accuracy is near 1/2: a stronger attack may tell the worlds apart.",
-    "That so many persons are exposed: the number counts draws from the distribution that would tell an ideal observer as much as the model "
-    "does. It gives no risk of membership inference.",
+    "That so many persons are exposed: the number counts draws from the distribution that would tell an ideal observer as much as the "
+    "model does. It gives no risk of membership inference.",
     "Anything about other ratios or another size of the training set: each number belongs to its pair of ratios and to this size.",
     "A comparison of numbers that were computed by different methods: the exact number and the published bound answer different questions.",
     "Anything beyond these victims' law: the posterior covers the sampling of victims, for this attack, these shadow models and this pool "
@@ -45,11 +45,12 @@ def distribution_headline(verdict: Verdict, claim: PrivacyGuarantee, bound: Epsi
     if verdict == "inconclusive":
         claimed, most = (f"epsilon {text}" for text in told_apart(claim.epsilon, evidence.reach))
         return (
-            f"This audit can't test the claim of {claimed}: an attack that is right about every one of {evidence.n_victims:,} victim models "
-            f"would show only {most}. {NO_VIOLATION}"
+            f"This audit can't test the claim of {claimed}: an attack that is right about every one of {evidence.n_victims:,} victim "
+            f"models would show only {most}. {NO_VIOLATION}"
         )
     if verdict == "tight":
-        return f"No violation found, and the claim is nearly reached: {claimed} claimed, at least {shown} shown by {evidence.n_victims:,} victim models."
+        victims = f"{evidence.n_victims:,} victim models"
+        return f"No violation found, and the claim is nearly reached: {claimed} claimed, at least {shown} shown by {victims}."
     told = f"{_told(evidence)} {NO_VIOLATION}"
     if math.isinf(claim.epsilon):
         return f"No finite epsilon is claimed. {told}"
@@ -62,4 +63,6 @@ def _told(evidence: DistributionEvidence) -> str:
     if low == high:
         pairs = "the two ratios" if len(accuracies) == 1 else f"each of {len(accuracies)} pairs of ratios"
         return f"An attack told {pairs} apart with accuracy {low:.2f} on victim models."
-    return f"Attacks told {len(accuracies)} pairs of ratios apart with accuracy {interval(round(low, 2), round(high, 2), 2)} on victim models."
+    return (
+        f"Attacks told {len(accuracies)} pairs of ratios apart with accuracy {interval(round(low, 2), round(high, 2), 2)} on victim models."
+    )

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from attacks.scores import AttackCounts
-from privacy_audit.report import distribution_words, words
+from privacy_audit.report import words
 from privacy_audit.report.curves import posterior_density, roc_curve
 from privacy_audit.report.distribution_view import (
     DistributionView,
@@ -99,7 +99,7 @@ def _environment() -> Environment:
     loader = PackageLoader("privacy_audit.report", "templates")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.globals.update(number=number, interval=interval, listed=listed, words=words)
-    environment.globals.update(words_of_distribution=distribution_words, rate_text=rate_text, count_text=count_text, records_text=records_text)
+    environment.globals.update(rate_text=rate_text, count_text=count_text, records_text=records_text, not_concluded=NOT_CONCLUDED)
     return environment
 
 
@@ -108,9 +108,7 @@ def _tone(report: AuditReport) -> str:
     return "inconclusive" if report.verdict == "consistent" and math.isinf(report.claim.epsilon) else report.verdict
 
 
-def _key_figures(
-    report: AuditReport, rows: tuple[Statement, ...], distribution: DistributionView | None
-) -> list[tuple[str, str, str]]:
+def _key_figures(report: AuditReport, rows: tuple[Statement, ...], distribution: DistributionView | None) -> list[tuple[str, str, str]]:
     """Return (label, figure, note) for the strip below the headline."""
     claim, bound = report.claim, report.bound
     claimed, shown = told_apart(claim.epsilon, bound.epsilon)

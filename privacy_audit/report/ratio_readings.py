@@ -1,4 +1,4 @@
-"""What the counts of one pair of ratios say: the posterior of the accuracy, and of the number of records it is worth; and all pairs together.
+"""What the counts of one pair of ratios say: the posterior of the accuracy and of the number of records it is worth; all pairs together.
 
 The exact n_leaked grows with the accuracy, so quantiles of the one are quantiles of the other. Point values are those of the measured
 accuracy; where an attack is right about every victim the exact point is infinite, and the posterior is not.

@@ -18,7 +18,10 @@ ATTACKS = {"coin": Coin(), "mean": MeanMargin()}
 SURE = 1 - 1e-6
 
 
-def audit(train=noisy_count(0.1), *, ratios=((0.5, 0.2),), **changes):
+TRAIN = noisy_count(0.1)
+
+
+def audit(train=TRAIN, *, ratios=((0.5, 0.2),), **changes):
     options = {
         "n_train": 100,
         "delta": 0.0,

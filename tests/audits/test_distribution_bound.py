@@ -16,7 +16,10 @@ from privacy_audit.audits.distribution_bound import METHOD, PairEvidence, distri
 REPLACE, ADD_REMOVE = Neighboring.REPLACE, Neighboring.ADD_REMOVE
 
 
-def evidence(right_0: int, right_1: int, n: int = 200, coupling: Coupling = Coupling(30, 1.0)) -> PairEvidence:
+THIRTY = Coupling(30, 1.0)
+
+
+def evidence(right_0: int, right_1: int, n: int = 200, coupling: Coupling = THIRTY) -> PairEvidence:
     return PairEvidence(AttackCounts(tp=right_1, fn=n - right_1, tn=right_0, fp=n - right_0), coupling)
 
 
@@ -63,7 +66,9 @@ def test_guessing_and_worse_than_guessing_show_nothing():
 
 
 def test_delta_weakens_the_bound():
-    values = [distribution_bound([evidence(170, 170)], delta=delta, level=0.95, neighboring=REPLACE).epsilon for delta in (0, 1e-3, 0.01, 0.2)]
+    values = [
+        distribution_bound([evidence(170, 170)], delta=delta, level=0.95, neighboring=REPLACE).epsilon for delta in (0, 1e-3, 0.01, 0.2)
+    ]
     assert values == sorted(values, reverse=True)
     assert values[-1] == 0 < values[0]
 

@@ -258,14 +258,15 @@ def distribution_reports() -> dict[str, AuditReport]:
     defended = distribution_evidence(pairs=(perfect,), defense="each training sample is thinned to 160 records")
     counts = AttackCounts(tp=12, fn=8, tn=11, fp=9)
     strange = tuple(WorldsAttacked(name=name, access="white box", counts=counts) for name in (*HOSTILE, " ".join(HOSTILE)))
-    many = tuple(ratio_pair(0.5, k / 10, attacks=strange, chosen=HOSTILE[0], findings=HOSTILE) for k in range(11) if k != 5)
+    spread = tuple(ratio_pair(0.5, k / 10, attacks=strange, chosen=HOSTILE[0], findings=HOSTILE) for k in range(11) if k != 5)
+    many = distribution_evidence(pairs=spread, defense=" ".join(HOSTILE), sampling="iid", label_rate=())
     return {
         "a distribution": distribution_report(),
         "a distribution and a claim within reach": distribution_report(claim=claim(0.005)),
         "a distribution and a claim beyond reach": distribution_report(claim=claim(1.0)),
         "a claim that a distribution refutes": distribution_report(claim=claim(0.001)),
         "a defended distribution": distribution_report(distribution=defended),
-        "many ratios": distribution_report(distribution=distribution_evidence(pairs=many, defense=" ".join(HOSTILE), sampling="iid", label_rate=())),
+        "many ratios": distribution_report(distribution=many),
         "worse than guessing": distribution_report(distribution=distribution_evidence(pairs=(ratio_pair(right=(40, 30)),))),
     }
 
