@@ -27,6 +27,7 @@ from privacy_audit.report.distribution_view import (
     rate_text,
     records_text,
 )
+from privacy_audit.report.distribution_words import NOT_CONCLUDED
 from privacy_audit.report.nist import PREFIX, nist_fields
 from privacy_audit.report.plain_text import interval, listed, number, plain, told_apart
 from privacy_audit.report.scope import NOT_TESTED_KEY, not_tested

@@ -10,8 +10,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from attacks.distribution.leakage import n_leaked
 from attacks.scores import AttackCounts
 from mechanisms.json_ready import JsonValue, json_ready
+from privacy_audit.estimate.accuracy import AccuracyPosterior
+from privacy_audit.estimate.leakage import LeakagePosterior
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,25 +95,22 @@ class PooledReading:
 
 
 def ratio_reading(counts: AttackCounts, p: float, q: float, *, level: float = 0.95) -> RatioReading:
-    """STUB."""
-    import numpy as np
+    """Return the posteriors of one pair of ratios.
 
-    from attacks.distribution.leakage import n_leaked
-
-    r = np.random.default_rng(0)
-    a = (r.beta(counts.tp + 0.5, counts.fn + 0.5, 20000) + r.beta(counts.tn + 0.5, counts.fp + 0.5, 20000)) / 2
-    t = (1 - level) / 2
-    qs = np.quantile(a, [t, 0.5, 1 - t])
-    n = n_leaked(qs, p, q, interpolate=True)
-    b = n_leaked(qs, p, q, method="renyi_inf")
-    acc = (counts.tpr + 1 - counts.fpr) / 2
+    Parameters
+    ----------
+    counts : of an attack that was chosen without them, world 1 in the place of "member".
+    p, q : the ratios, different.
+    """
+    posterior = AccuracyPosterior(counts)
+    exact = LeakagePosterior(posterior, p, q)
     return RatioReading(
         level=level,
-        accuracy=Spread(low=qs[0], median=qs[1], high=qs[2]),
-        n_leaked=Spread(low=n[0], median=n[1], high=n[2]),
-        at_zero=float((a <= 0.5).mean()),
-        exact=n_leaked(acc, p, q),
-        published=Spread(low=b[0], median=b[1], high=b[2]),
+        accuracy=_spread(posterior, level),
+        n_leaked=_spread(exact, level),
+        at_zero=float(exact.prob_zero),
+        exact=float(n_leaked((counts.tpr + 1 - counts.fpr) / 2, p, q)),
+        published=_spread(LeakagePosterior(posterior, p, q, method="renyi_inf"), level),
     )
 
 
@@ -121,3 +121,8 @@ def pooled_reading(pairs: Sequence[tuple[AttackCounts, float, float]], *, level:
     return PooledReading(
         level=level, n_leaked=Spread(median=m, low=m * 0.6, high=m * 1.7), deviation=Spread(median=0.4, low=0.05, high=1.1)
     )
+
+
+def _spread(posterior: AccuracyPosterior | LeakagePosterior, level: float) -> Spread:
+    low, high = (float(end) for end in posterior.interval(level))
+    return Spread(median=float(posterior.median), low=low, high=high)
