@@ -6,7 +6,7 @@ With s = 2a <= 1, and P the narrower of the two laws,
 
 for a > 1/2 the same holds for 1 - X, 1 - Y and 1 - a. The variable is v = logit(x / s): there the edges x = 0 and x = s, where a Beta
 density may be infinite, are smooth, and so are edges close by. The range is cut to where P has mass and F_Q is neither 0 nor 1; it gets
-Gauss-Legendre panels on the scale of P, on which F_Q, being wider, is smooth as well. Cost: about 0.1 ms a point.
+Gauss-Legendre panels on the scale of P, on which F_Q, being wider, is smooth as well. Cost: about 0.03 ms a point.
 """
 
 from __future__ import annotations
