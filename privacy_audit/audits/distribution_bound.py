@@ -70,7 +70,7 @@ def largest_bound(pairs: Sequence[PairEvidence], *, delta: float, level: float, 
 def _pair_bound(pair: PairEvidence, *, delta: float, level: float, neighboring: Neighboring) -> float:
     if neighboring not in _STEPS:
         raise ValueError(f"neighboring must be add_remove or replace, got {neighboring.value}: worlds differ in real records")
-    advantage = advantage_lower_bound(pair.counts, level=level)
+    advantage = advantage_lower_bound(pair.counts, level).advantage
     coupling = pair.coupling
     return epsilon_of_group_advantage(advantage, delta=delta, steps=_STEPS[neighboring], n_pairs=coupling.n_pairs, chance=coupling.chance)
 

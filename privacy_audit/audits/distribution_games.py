@@ -116,7 +116,7 @@ def black_box_attacks() -> list[WorldAttack]:
     from attacks.distribution.kl_test import KLTest
     from attacks.distribution.loss_test import LossTest
     from attacks.distribution.output_meta_classifier import OutputMetaClassifier
-    from attacks.distribution.per_point_threshold_test import PerPointThresholdTest
+    from attacks.distribution.per_point import PerPointThresholdTest
     from attacks.distribution.threshold_test import ThresholdTest
 
     return [OutputMetaClassifier(), KLTest(), PerPointThresholdTest(), ThresholdTest(), LossTest()]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TOOLS = ("privacy-audit", "torch", "scikit-learn", "numpy", "scipy")
 _NOT_TESTED = "Attackers who see more of a model than the attacks named here; other ratios, other sizes of the training set, other data."
 _ASSUMPTIONS = (
-    "The attack of each pair was chosen by shadow models, before a victim was looked at.",
+    "The attack of each pair was chosen by shadow models, before a victim was looked at; so was the number of victims.",
     "Victims are trained independently, each on a sample of its own from one pool, as the game draws it; training sees nothing else that "
     "depends on the world.",
     "The claim is about the whole way from these records to the model, preparations of the sample included.",
