@@ -101,6 +101,17 @@ def shadow(rows: list[Row]) -> str:
     return _table(["network", "models at once", "ms a model and step", "Opacus, bare hooks mode", "Opacus, make_private"], table)
 
 
+def distribution_training(rows: list[Row]) -> str:
+    """Milliseconds a model and epoch, and ratios to the peers; then runs without a peer."""
+    table: list[list[object]] = []
+    for row in rows:
+        compared = row["run"] == "compared"
+        ratios = [f"{_number(row[f'ratio_to_{peer}']):.1f} x" for peer in ("sklearn", "torch")] if compared else ["", ""]
+        name = "shuffled batches, Adam" if compared else str(row["run"])
+        table.append([name, row["models"], f"{_number(row['ms_ours']):.3g}", *ratios])
+    return _table(["run", "models at once", "ms a model (and epoch of training)", "scikit-learn MLPClassifier", "plain torch loop"], table)
+
+
 def coverage(rows: list[Row]) -> str:
     """Coverage and mean of every method, one column per setting; bold where a bound's coverage falls short."""
     measured = [row for row in rows if "setting" in row]
@@ -136,6 +147,7 @@ TABLES: dict[str, Callable[[list[Row]], str]] = {
     "e_membership_attacks": membership,
     "e_dp_audit": dp_audit,
     "bench_shadow": shadow,
+    "bench_distribution_training": distribution_training,
     "e_n_leaked": n_leaked,
 }
 

@@ -142,9 +142,7 @@ class RebalanceDefense:
         for side in (0, 1):
             places = np.flatnonzero(has == bool(side))
             if self.mode == "under" and wanted[side] > len(places):
-                raise ValueError(
-                    f"the side prop == {side} holds {len(places)} records, {wanted[side]} are needed; lower fixed_size"
-                )
+                raise ValueError(f"the side prop == {side} holds {len(places)} records, {wanted[side]} are needed; lower fixed_size")
             copies, rest = divmod(int(wanted[side]), len(places))
             chosen += [places] * copies + [rng.choice(places, rest, replace=False)]
         return rng.permutation(np.concatenate(chosen))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from attacks.canaries.finding import Finding
 from attacks.distribution.game_settings import GameSettings
+from attacks.distribution.graph_degree import DegreeLaw, n_leaked_degree, n_leaked_degree_bound
 from attacks.distribution.leakage import Method as LeakMethod
 from attacks.distribution.leakage import n_leaked
 from attacks.scores import AttackCounts
@@ -78,7 +79,7 @@ class DistributionInferenceResult:
     training_sizes : smallest and largest number of training records of victims, by world, after any defense.
     findings : what may make the figures mean something else, e.g. "size_side_channel".
     caveats : what holds of every game of this kind.
-    degree_laws : of a degree game, P(degree = 1, 2, ...) of both worlds.
+    degree_laws : of a degree game, the laws of both worlds.
     """
 
     settings: GameSettings
@@ -87,7 +88,7 @@ class DistributionInferenceResult:
     training_sizes: tuple[tuple[int, int], ...]
     findings: tuple[Finding, ...] = ()
     caveats: tuple[str, ...] = ()
-    degree_laws: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    degree_laws: tuple[DegreeLaw, DegreeLaw] | None = None
 
     def outcome(self, attack: str | None = None) -> AttackOutcome:
         """Return what an attack did, by its name; None takes the selected one.
@@ -118,11 +119,12 @@ class DistributionInferenceResult:
         Notes
         -----
         A lower limit of what the model leaks, set by the strength of the attack. The posterior, which says how sure it is, is made
-        from `counts` by `privacy_audit`. Degree games know "exact" only, as if degrees were independent draws.
+        from `counts` by `privacy_audit`. A degree game knows "exact" and the published bound "renyi_inf", both as if degrees were
+        independent draws (see `caveats`); where the number is known only between two ends, the lower one is returned.
         """
         accuracy = self.outcome(attack).accuracy
         if self.degree_laws is not None:
-            raise NotImplementedError
+            return _degrees_leaked(accuracy, self.degree_laws, method)
         first, second = self.settings.worlds
         return float(n_leaked(accuracy, first, second, method=method))
 
@@ -153,7 +155,7 @@ class DistributionInferenceResult:
             "training_sizes": json_ready(self.training_sizes),
             "findings": json_ready(self.findings),
             "caveats": json_ready(self.caveats),
-            "degree_laws": json_ready(self.degree_laws),
+            "degree_laws": None if self.degree_laws is None else [_law_settings(law) for law in self.degree_laws],
         }
 
 
@@ -167,3 +169,15 @@ def selected_by_shadows(outcomes: Sequence[AttackOutcome]) -> str:
     if len(outcomes) > 1 and any(outcome.shadow_accuracy is None for outcome in outcomes):
         raise ValueError("several attacks can't be compared with so few shadow models per world; take n_shadow >= 3, or one attack")
     return max(outcomes, key=lambda outcome: outcome.shadow_accuracy or 0.0).name
+
+
+def _degrees_leaked(accuracy: float, laws: tuple[DegreeLaw, DegreeLaw], method: LeakMethod) -> float:
+    if method == "exact":
+        return n_leaked_degree(accuracy, *laws).lower
+    if method == "renyi_inf":
+        return float(n_leaked_degree_bound(accuracy, *laws))
+    raise ValueError(f"method must be 'exact' or 'renyi_inf' for degrees, got {method!r}")
+
+
+def _law_settings(law: DegreeLaw) -> JsonValue:
+    return {"largest": law.largest, "exponent": law.exponent}

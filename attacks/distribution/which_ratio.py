@@ -66,7 +66,7 @@ class AllPairs:
         votes = beats.sum(axis=2)
         tied = votes == votes.max(axis=1, keepdims=True)
         among = (beats & tied[:, None, :]).sum(axis=2)
-        return np.where(tied, among, -1).argmax(axis=1)
+        return np.asarray(np.where(tied, among, -1).argmax(axis=1), dtype=np.intp)
 
 
 class NearestRatio:
@@ -83,7 +83,8 @@ class NearestRatio:
 
     def predict(self, victims: ModelViews) -> Ids:
         """Return the number of a ratio for each victim."""
-        return np.abs(np.asarray(self.fitted_.predict(victims))[:, None] - self.alphas_).argmin(axis=1)
+        gaps = np.abs(np.asarray(self.fitted_.predict(victims))[:, None] - self.alphas_)
+        return np.asarray(gaps.argmin(axis=1), dtype=np.intp)
 
 
 def of_pair(views: ModelViews, query_world: Ids, pair: tuple[int, int]) -> ModelViews:

@@ -96,3 +96,13 @@ def test_a_models_batches_do_not_depend_on_its_neighbors(n, rng):
         alone = poisson_batches(member[k : k + 1], [model_streams(1, k).coins], sample_rate=1e-4 if n > 50 else 0.2, steps=8)
         for one, many in zip(alone, together, strict=True):
             assert one.index[0].tolist() == many.index[k][many.weight[k] > 0].tolist()
+
+
+def test_coins_are_drawn_for_members_only(rng):
+    """A large pool costs a model nothing: its stream moves on by one draw per step and member."""
+    member = np.zeros((1, 20_000), dtype=bool)
+    member[0, rng.choice(20_000, 1_000, replace=False)] = True
+    drawn, same = np.random.default_rng(1), np.random.default_rng(1)
+    assert len(list(poisson_batches(member, [drawn], sample_rate=0.1, steps=7))) == 7
+    same.random(7 * 1_000)
+    assert drawn.random() == same.random()
