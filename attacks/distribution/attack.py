@@ -11,6 +11,7 @@ cross-validation over SHADOWS only, never on victims.
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from typing import ClassVar, Literal, Self
 
@@ -20,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from attacks.distribution.views import Bools, Floats, ModelViews
 from attacks.scores import AttackCounts
+from mechanisms.errors import WeakEvidenceWarning
 
 Access = Literal["label only", "black box", "white box"]
 LEAST_SHADOWS = 2
@@ -75,8 +77,16 @@ class WorldAttack(BaseEstimator):  # type: ignore[misc]
         return AttackCounts(tp=tp, fp=fp, tn=len(guess_0) - fp, fn=len(guess_1) - tp)
 
     def score(self, victims_0: ModelViews, victims_1: ModelViews) -> float:
-        """Return the balanced accuracy (TNR + TPR) / 2 on victims."""
+        """Return the balanced accuracy (TNR + TPR) / 2 on victims.
+
+        Warns
+        -----
+        WeakEvidenceWarning : one answer for all victims of both worlds; the accuracy is then 1/2 and shows nothing about the victims.
+        """
         counts = self.counts(victims_0, victims_1)
+        if counts.tp + counts.fp in (0, counts.n_members + counts.n_non_members):
+            message = f"{type(self).__name__} gave the same answer for all victims: the accuracy is 1/2 whatever they leak"
+            warnings.warn(message, WeakEvidenceWarning, stacklevel=2)
         return (counts.tpr + 1 - counts.fpr) / 2
 
     @abstractmethod

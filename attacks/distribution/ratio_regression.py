@@ -25,7 +25,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from attacks.distribution.attack import LEAST_SHADOWS
 from attacks.distribution.features import OutputFeatures
-from attacks.distribution.output_meta_classifier import in_own_span
+from attacks.distribution.span import in_own_span
 from attacks.distribution.views import Floats, ModelViews
 
 PENALTIES = tuple(10.0**k for k in range(0, 7))

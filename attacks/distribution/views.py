@@ -62,6 +62,10 @@ class QueryLabels:
     def __repr__(self) -> str:
         return f"QueryLabels(n={len(self)})"
 
+    def at(self, places: NDArray[np.intp] | Bools) -> QueryLabels:
+        """Return the labels and worlds of some queries, in the order of `places`."""
+        return QueryLabels(self.label[places], self.world[places])
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ModelViews:
@@ -76,7 +80,7 @@ class ModelViews:
 
     Raises
     ------
-    ValueError : shapes that don't fit, NaN logits, or fewer classes than labels.
+    ValueError : shapes that don't fit, NaN or infinite logits, or fewer classes than labels.
     """
 
     logits: Floats
@@ -89,8 +93,8 @@ class ModelViews:
         models, queries, classes = logits.shape
         if queries != len(self.queries):
             raise ValueError(f"logits must have one column per query ({len(self.queries)}), got shape {logits.shape}")
-        if np.isnan(logits).any():
-            raise ValueError("logits must not hold NaN; a model that diverged can't take part in the game")
+        if not np.isfinite(logits).all():
+            raise ValueError("logits must not hold NaN or infinite values; leave out models that diverged, clip probabilities before the logarithm")
         if self.queries.label.max() >= classes:
             raise ValueError(f"labels must be below the number of classes {classes}, got {self.queries.label.max()}")
         for name, stack in self.weights.items():
@@ -114,6 +118,11 @@ class ModelViews:
         chosen = slice(places, places + 1 or None) if isinstance(places, int) else places
         weights = {name: stack[chosen] for name, stack in self.weights.items()}
         return ModelViews(self.logits[chosen], self.queries, weights, tuple(layer[chosen] for layer in self.activations))
+
+    def at_queries(self, places: NDArray[np.intp] | Bools) -> ModelViews:
+        """Return the same models seen on some of the queries, in the order of `places`."""
+        activations = tuple(layer[:, places] for layer in self.activations)
+        return replace(self, logits=self.logits[:, places], queries=self.queries.at(places), activations=activations)
 
     def black_box(self) -> ModelViews:
         """Return the same views without weights and activations."""

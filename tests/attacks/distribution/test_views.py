@@ -4,6 +4,7 @@ from scipy.special import expit
 
 from attacks.distribution.attack import WorldAttack
 from attacks.distribution.views import ModelViews, QueryLabels, joined_views
+from mechanisms.errors import WeakEvidenceWarning
 
 QUERIES = QueryLabels(np.array([0, 1, 1, 0]), np.array([0, 0, 1, 1]))
 
@@ -45,6 +46,15 @@ def test_selection_keeps_all_that_is_seen(views):
         joined_views(views, views.black_box())
 
 
+def test_some_queries_in_the_order_asked_for(views):
+    places = np.array([3, 1])
+    some = views.at_queries(places)
+    assert np.array_equal(some.logits, views.logits[:, places])
+    assert np.array_equal(some.activations[0], views.activations[0][:, places])
+    assert (some.queries.label.tolist(), some.queries.world.tolist()) == ([0, 1], [True, False])
+    assert len(views.at_queries(QUERIES.world).queries) == 2
+
+
 def test_a_view_can_not_be_changed_from_outside(rng):
     logits = rng.normal(size=(2, 4))
     views = ModelViews(logits, QUERIES)
@@ -59,6 +69,7 @@ def test_a_view_can_not_be_changed_from_outside(rng):
     [
         (np.zeros((2, 3)), "one column per query"),
         (np.full((2, 4), np.nan), "NaN"),
+        (np.full((2, 4), -np.inf), "infinite"),
         (np.zeros(4), "must have shape"),
         (np.zeros((2, 4, 1)), "must have shape"),
     ],
@@ -82,7 +93,10 @@ def test_the_base_counts_and_refuses(views, rng):
     up, down = ModelViews(np.full((3, 4), 1.0), QUERIES), ModelViews(np.full((5, 4), -1.0), QUERIES)
     counts = attack.counts(down, up)
     assert (counts.tp, counts.fn, counts.tn, counts.fp) == (3, 0, 5, 0)
-    assert attack.score(down, down) == 0.5
+    with pytest.warns(WeakEvidenceWarning, match="same answer"):
+        assert attack.score(down, down) == 0.5
+    with pytest.warns(WeakEvidenceWarning, match="same answer"):
+        assert attack.score(up, up) == 0.5
     assert attack.n_shadows_ == (5, 5)
     with pytest.raises(ValueError, match="at least 2"):
         _LastQuery().fit(views[0], views)
