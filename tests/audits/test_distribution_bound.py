@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
+import numpy as np
 import pytest
 from scipy.stats import binom
 
@@ -23,24 +25,28 @@ def evidence(right_0: int, right_1: int, n: int = 200, coupling: Coupling = THIR
     return PairEvidence(AttackCounts(tp=right_1, fn=n - right_1, tn=right_0, fp=n - right_0), coupling)
 
 
-def share_above(pairs_of, epsilon: float, repeats: int, neighboring: Neighboring = REPLACE) -> int:
-    bounds = [distribution_bound(pairs_of(), delta=0.0, level=0.9, neighboring=neighboring).epsilon for _ in range(repeats)]
-    return sum(bound > epsilon for bound in bounds)
+@cache
+def bound_of(right_0: int, right_1: int, n: int, coupling: Coupling) -> float:
+    """The bound of one pair among two, at their common level of 0.9."""
+    return distribution_bound([evidence(right_0, right_1, n, coupling)], delta=0.0, level=0.95, neighboring=REPLACE).epsilon
 
 
-def test_coverage_where_group_privacy_is_reached_exactly(rng):
-    """False alarm 1e-6: a share of at most 0.1 of the bounds may lie above epsilon; twice two pairs share the level."""
-    epsilon, repeats, n = 0.1, 400, 150
-    couplings = (Coupling(30, 1.0), Coupling(9, 1.0))
+def false_alarm(truth: float, claimed: float, n: int, couplings: tuple[Coupling, ...]) -> float:
+    """Exact probability that some pair's bound exceeds the claim, of all outcomes for victims at group privacy's very limit."""
+    silent = 1.0
+    for coupling in couplings:
+        right = (1 + group_advantage(truth, steps=1, n_pairs=coupling.n_pairs)) / 2
+        law = binom.pmf(np.arange(n + 1), n, right)
+        below = [[bound_of(a, b, n, coupling) <= claimed for b in range(n + 1)] for a in range(n + 1)]
+        silent *= float(law @ np.array(below, dtype=float) @ law)
+    return 1 - silent
 
-    def pairs_of(truth: float = epsilon) -> list[PairEvidence]:
-        advantages = [group_advantage(truth, steps=1, n_pairs=coupling.n_pairs) for coupling in couplings]
-        rights = [rng.binomial(n, (1 + advantage) / 2, size=2) for advantage in advantages]
-        return [evidence(int(a), int(b), n, coupling) for (a, b), coupling in zip(rights, couplings, strict=True)]
 
-    limit = binom.isf(1e-6, repeats, 0.1)
-    assert share_above(pairs_of, epsilon, repeats) <= limit
-    assert share_above(lambda: pairs_of(1.6 * epsilon), epsilon, repeats) > limit  # negative control: noise that is too small
+@pytest.mark.parametrize("epsilon", [0.02, 0.1, 0.3])
+def test_coverage_where_group_privacy_is_reached_exactly(epsilon):
+    couplings = (THIRTY, Coupling(9, 1.0))
+    assert false_alarm(epsilon, epsilon, 14, couplings) <= 0.1
+    assert false_alarm(6 * epsilon, epsilon, 14, couplings) > 0.1  # negative control: noise that is too small is caught more often
 
 
 def test_the_level_is_shared_and_the_largest_bound_given():
