@@ -25,8 +25,8 @@ from privacy_audit.estimate.rates.credible import CredibleLaw, IntervalKind, as_
 from privacy_audit.estimate.worlds import accuracy_views as views
 from privacy_audit.estimate.worlds.best_adversary import BestAdversary, best_adversary
 from privacy_audit.estimate.worlds.repeat_chains import sample_repeats, typical_accuracy
-from privacy_audit.estimate.worlds.repeat_grid import repeat_grid
 from privacy_audit.estimate.worlds.typical_accuracy import GridLaw, TypicalLaw
+from privacy_audit.estimate.worlds.victim_sample import shared_victim_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,15 +43,15 @@ class HierarchicalAccuracyPosterior(CredibleLaw):
     Parameters
     ----------
     counts_per_repeat : one entry per repeat (draw of shadow models): a sequence of `AttackCounts`, or `CountArrays`.
-    shared_victims : whether repeats guessed about the same victims. If so, they count as m victims in all, m / R for each repeat: with
-        counts alone nothing tells how alike the guesses about one victim were, and this is safe for any answer. Guesses about each victim
-        are better dealt out by `one_repeat_per_victim`. Repeats with victims of their own, as in the games here, take False.
+    shared_victims : whether repeats guessed about the same victims. If so, an effect of the sample of victims moves all repeats alike, as
+        large as m victims allow: counts don't tell how alike the guesses about one victim were, and this is safe for any answer. Repeats
+        with victims of their own, as in the games here or from `one_repeat_per_victim`, take False.
     method : "quadrature"; "nuts", PyMC, 4 chains of 1000 + 1000 steps.
     rng : seeds the chains of "nuts"; "quadrature" draws nothing.
 
     Raises
     ------
-    ValueError : an empty sequence, an unknown method; "nuts" with shared victims.
+    ValueError : an empty sequence, an unknown method.
     TypeError : counts of another type.
 
     Warns
@@ -61,7 +61,7 @@ class HierarchicalAccuracyPosterior(CredibleLaw):
     Notes
     -----
     k_{r,w} ~ Binomial(m_{r,w}, p_{r,w}), logit p_{r,w} ~ Normal(mu_w, tau), mu_w ~ Normal(0, 1.5), tau ~ HalfNormal(1); the accuracy is
-    E_r[(p_{r,0} + p_{r,1}) / 2]. One repeat says nothing about others, and the interval then is as wide as the prior of tau makes it. Cost
+    E_r[(p_{r,0} + p_{r,1}) / 2] on the population of victims. One repeat says nothing about others, and the interval then is as wide as the prior of tau makes it. Cost
     of "quadrature": 0.1 to 2 s, growing with the number of distinct counts.
 
     Examples
@@ -82,13 +82,14 @@ class HierarchicalAccuracyPosterior(CredibleLaw):
     def __post_init__(self, counts_per_repeat: Sequence[AttackCounts] | CountArrays, rng: RngLike) -> None:
         counts = counts_per_repeat if isinstance(counts_per_repeat, CountArrays) else CountArrays.of(counts_per_repeat)
         object.__setattr__(self, "counts", counts)
+        right, victims = self._table()
+        error = shared_victim_error(right, victims) if self.shared_victims else np.zeros(2)
+        law: TypicalLaw
         check = None
         if one_of(METHODS, method=self.method) == "quadrature":
-            law: TypicalLaw = GridLaw.of(repeat_grid(*self._table()))
-        elif self.shared_victims:
-            raise ValueError("method 'nuts' needs whole counts, and shared victims are counted in fractions; use method='quadrature'")
+            law = GridLaw.of(right, victims, error)
         else:
-            law, check = sample_repeats(*self._table(), rng=as_generator(rng))
+            law, check = sample_repeats(right, victims, error, rng=as_generator(rng))
             check.warn()
         object.__setattr__(self, "law", law)
         object.__setattr__(self, "chain_check", check)
@@ -152,7 +153,7 @@ class HierarchicalAccuracyPosterior(CredibleLaw):
 
     def sample(self, n: int, *, rng: RngLike = None) -> FloatArray:
         """Draw typical accuracies, shape (n,)."""
-        return typical_accuracy(*self.law.draw(whole_number(n=n), as_generator(rng)))
+        return typical_accuracy(self.law.draw(whole_number(n=n), as_generator(rng)))
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Return the JSON-ready record: counts, settings, tau, mean, median and the 95 % credible interval."""
@@ -197,6 +198,4 @@ class HierarchicalAccuracyPosterior(CredibleLaw):
         """Return right guesses and victims, shape (2, R)."""
         counts = self.counts
         right = np.stack([counts.tn, counts.tp]).astype(np.float64)
-        victims = right + np.stack([counts.fp, counts.fn])
-        each = self.n_repeats if self.shared_victims else 1
-        return right / each, victims / each
+        return right, right + np.stack([counts.fp, counts.fn])

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy import special
 
 from mechanisms.json_ready import JsonValue, json_ready
 from privacy_audit.estimate.rates.beta_law import FloatArray
-from privacy_audit.estimate.worlds.repeat_likelihood import draw_rates
+from privacy_audit.estimate.worlds.repeat_likelihood import draw_logits
 from privacy_audit.estimate.worlds.typical_accuracy import TypicalLaw
 
 _BATCHES = 20
@@ -58,15 +59,17 @@ def best_adversary(
 
     Parameters
     ----------
-    law : posterior of (mu_0, mu_1, tau).
+    law : posterior of what the adversaries have in common.
     right, trials : k_{r,w} and m_{r,w}, shape (2, R).
     level : probability content of the interval.
     n_draws : at least 20.
     """
-    mu_0, mu_1, tau = law.draw(n_draws, rng)
-    accuracy = sum(draw_rates(right[world], trials[world], mu, tau, rng) for world, mu in ((0, mu_0), (1, mu_1))) / 2
-    best = np.asarray(accuracy).max(axis=1)
-    chance = np.bincount(np.asarray(accuracy).argmax(axis=1), minlength=right.shape[1]) / n_draws
+    drawn = law.draw(n_draws, rng)
+    accuracy = np.zeros((n_draws, right.shape[1]))
+    for k, m, mu, nu in zip(right, trials, drawn.mu, drawn.nu, strict=True):
+        accuracy += special.expit(draw_logits(k, m, nu, drawn.tau, rng) + (mu - nu)[:, None]) / 2
+    best = accuracy.max(axis=1)
+    chance = np.bincount(accuracy.argmax(axis=1), minlength=right.shape[1]) / n_draws
     tails = np.array([(1 - level) / 2, 0.5, (1 + level) / 2])
     batches = np.array([np.quantile(batch, tails) for batch in np.array_split(best, _BATCHES)])
     low, median, high = np.quantile(best, tails)

@@ -2,7 +2,7 @@
 
 Adversary r (one draw of shadow models) is right about k_r of m_r victims, k_r ~ Binomial(m_r, p_r), logit p_r = mu + tau z, z ~ N(0, 1).
 The integral over z is done by Gauss-Hermite nodes placed at the mode of its integrand, with its curvature; the integrand is log-concave in
-z, so the mode is found by safeguarded Newton steps. Counts may be fractions: a count of half a victim is half its log-likelihood.
+z, so the mode is found by safeguarded Newton steps.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def log_likelihood(right: FloatArray, trials: FloatArray, mu: FloatArray, tau: F
 
     Parameters
     ----------
-    right, trials : k_r and m_r, shape (R,); may be fractions.
+    right, trials : k_r and m_r, shape (R,).
     mu, tau : arrays that broadcast, tau > 0.
     """
     mu, tau = np.broadcast_arrays(mu, tau)
@@ -46,8 +46,8 @@ def mean_rate_of_adversaries(mu: FloatArray, tau: FloatArray) -> FloatArray:
     return mean
 
 
-def draw_rates(right: FloatArray, trials: FloatArray, mu: FloatArray, tau: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Draw p_r given (mu, tau) and the counts, by inverting a table of its distribution.
+def draw_logits(right: FloatArray, trials: FloatArray, mu: FloatArray, tau: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Draw logit p_r given (mu, tau) and the counts, by inverting a table of its distribution.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def draw_rates(right: FloatArray, trials: FloatArray, mu: FloatArray, tau: Float
     -------
     Shape (n, R).
     """
-    rates = np.empty((len(mu), len(right)))
+    logits = np.empty((len(mu), len(right)))
     rows = np.arange(len(mu))
     for r, (k, m) in enumerate(zip(right.tolist(), trials.tolist(), strict=True)):
         mode, scale = _mode(k, m, mu, tau)
@@ -71,8 +71,8 @@ def draw_rates(right: FloatArray, trials: FloatArray, mu: FloatArray, tau: Float
         before, after = cumulated[rows, right_of - 1], cumulated[rows, right_of]
         share = (goal - before) / np.where(after > before, after - before, 1.0)
         drawn = z[rows, right_of - 1] + share * (z[rows, right_of] - z[rows, right_of - 1])
-        rates[:, r] = special.expit(mu + tau * drawn)
-    return rates
+        logits[:, r] = mu + tau * drawn
+    return logits
 
 
 def _log_integrand(z: FloatArray, k: float, m: float, mu: FloatArray, tau: FloatArray) -> FloatArray:

@@ -17,8 +17,9 @@ from scipy.interpolate import CubicSpline, PPoly
 
 from privacy_audit.estimate.model_effects import law_numerics
 from privacy_audit.estimate.rates.beta_law import FloatArray
-from privacy_audit.estimate.worlds.repeat_grid import RepeatGrid
+from privacy_audit.estimate.worlds.repeat_grid import RepeatGrid, repeat_grid
 from privacy_audit.estimate.worlds.repeat_likelihood import mean_rate_of_adversaries
+from privacy_audit.estimate.worlds.victim_sample import Adversaries, draw_population, nu_scale, population_grid
 
 
 class TypicalLaw(Protocol):
@@ -36,8 +37,8 @@ class TypicalLaw(Protocol):
         """Return the mean."""
         ...
 
-    def draw(self, n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Draw (mu_0, mu_1, tau), each of shape (n,)."""
+    def draw(self, n: int, rng: np.random.Generator) -> Adversaries:
+        """Draw the parameters."""
         ...
 
     def tau_quantile(self, q: FloatArray) -> FloatArray:
@@ -59,15 +60,26 @@ class _Slice:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GridLaw:
-    """Law of the typical accuracy from a grid."""
+    """Law of the typical accuracy from a grid.
+
+    Parameters
+    ----------
+    grid : posterior of (tau, nu_0, nu_1), with nu for the sample of victims.
+    victim_error : e_w of `victim_sample`, shape (2,).
+    slices : for the population of victims.
+    center : the mean.
+    """
 
     grid: RepeatGrid
+    victim_error: FloatArray
     slices: tuple[_Slice, ...]
     center: float
 
     @classmethod
-    def of(cls, grid: RepeatGrid) -> GridLaw:
-        """Return the law."""
+    def of(cls, right: FloatArray, trials: FloatArray, victim_error: FloatArray) -> GridLaw:
+        """Return the law given k_{r,w} and m_{r,w}, shape (2, R)."""
+        sample = repeat_grid(right, trials, nu_scale(victim_error))
+        grid = population_grid(sample, victim_error)
         a = mean_rate_of_adversaries(grid.mu, grid.tau[:, None])
         mass = grid.density / grid.density.sum(axis=2, keepdims=True)
         mean = (mass * a).sum(axis=2)
@@ -76,7 +88,8 @@ class GridLaw:
             _slice(float(grid.weight[i]), grid.t[:, i], a[:, i], grid.density[:, i], int(variance[1, i] < variance[0, i]))
             for i in range(len(grid.tau))
         ]
-        return cls(grid=grid, slices=tuple(slices), center=float(grid.weight @ mean.mean(axis=0)))
+        center = float(grid.weight @ mean.mean(axis=0))
+        return cls(grid=sample, victim_error=victim_error, slices=tuple(slices), center=center)
 
     def exceedance(self, at: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return P(A > at) and the density."""
@@ -100,9 +113,10 @@ class GridLaw:
         """Return the mean."""
         return self.center
 
-    def draw(self, n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Draw (mu_0, mu_1, tau)."""
-        return self.grid.draw(n, rng)
+    def draw(self, n: int, rng: np.random.Generator) -> Adversaries:
+        """Draw the parameters."""
+        nu, tau = self.grid.draw(n, rng)
+        return Adversaries(mu=draw_population(nu, self.victim_error, rng), nu=nu, tau=tau)
 
     def tau_quantile(self, q: FloatArray) -> FloatArray:
         """Return quantiles of tau."""
