@@ -15,6 +15,7 @@ from attacks.scores import AttackCounts
 from mechanisms.json_ready import JsonValue, json_ready
 from privacy_audit.estimate.accuracy import AccuracyPosterior
 from privacy_audit.estimate.leakage import LeakagePosterior
+from privacy_audit.estimate.pooled_leakage import PooledLeakage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +71,9 @@ class PooledReading:
 
     Parameters
     ----------
-    level : probability content of the intervals.
-    n_leaked : the typical number of a pair.
-    deviation : standard deviation of ln n between pairs; 0 where all pairs leak equally much.
+    level : probability content of the interval of `n_leaked`.
+    n_leaked : common to all pairs; below 1 it is less than one record.
+    deviation : standard deviation of ln n between pairs, near 0 where one number does for all; its interval is at 0.95.
     """
 
     level: float
@@ -115,11 +116,14 @@ def ratio_reading(counts: AttackCounts, p: float, q: float, *, level: float = 0.
 
 
 def pooled_reading(pairs: Sequence[tuple[AttackCounts, float, float]], *, level: float = 0.95) -> PooledReading:
-    """STUB."""
-    n = [ratio_reading(*pair, level=level).n_leaked for pair in pairs]
-    m = float(sum(x.median for x in n) / len(n))
+    """Return one number of records for all pairs of (counts, p, q), with its deviation between pairs."""
+    posterior = PooledLeakage(pairs)
+    low, high = (float(end) for end in posterior.interval(level))
+    median, least, most = posterior.spread
     return PooledReading(
-        level=level, n_leaked=Spread(median=m, low=m * 0.6, high=m * 1.7), deviation=Spread(median=0.4, low=0.05, high=1.1)
+        level=level,
+        n_leaked=Spread(median=posterior.median, low=low, high=high),
+        deviation=Spread(median=median, low=least, high=most),
     )
 
 

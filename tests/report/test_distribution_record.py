@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from attacks.distribution.ideal_observer import acc_ideal
 from attacks.distribution.leakage import n_leaked
 from attacks.scores import AttackCounts
 from mechanisms.guarantee import Neighboring
@@ -167,3 +168,18 @@ COUNTS = AttackCounts(tp=5, fn=5, tn=5, fp=5)
 def test_what_does_not_fit_is_refused(make, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_pairs_that_leak_equally_much_are_pooled_to_that_number() -> None:
+    """Counts at the ideal observer's own rates for 34 records, so that every pair says 34."""
+    pairs = []
+    for q in (0.2, 0.3, 0.4, 0.7):
+        right = round(2000 * acc_ideal(34, 0.5, q))
+        pairs.append(ratio_pair(0.5, q, right=(right, right), n=2000))
+    evidence = distribution_evidence(pairs=tuple(pairs))
+    pooled = evidence.pooled(level=0.9)
+    assert pooled.n_leaked.low < 34 < pooled.n_leaked.high
+    assert pooled.n_leaked.high / pooled.n_leaked.low < 1.5
+    assert 1 <= pooled.factor < 1.3
+    uneven = replace(evidence, pairs=(*pairs[:2], ratio_pair(0.5, 0.4, right=(1050, 1040), n=2000)))
+    assert uneven.pooled().factor > pooled.factor
