@@ -11,14 +11,11 @@ Suri, Lu, Chen, Evans, Dissecting Distribution Inference, SaTML 2023 (choice of 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import clone
 
 from attacks.distribution.attack import WorldAttack
-from attacks.distribution.views import Floats, ModelViews, QueryLabels
+from attacks.distribution.views import Floats, ModelViews
 from mechanisms.validation import whole_number
 
 
@@ -46,10 +43,10 @@ class ChosenQueries(WorldAttack):
         parts = [np.flatnonzero(world == side) for side in (False, True)]
         best = [part[np.argsort(-separation[part], kind="stable")[: wanted // 2]] for part in parts]
         self.kept_ = np.sort(np.concatenate(best))
-        self.attack_ = clone(self.attack).fit(at_queries(shadow_0, self.kept_), at_queries(shadow_1, self.kept_))
+        self.attack_ = clone(self.attack).fit(shadow_0.at_queries(self.kept_), shadow_1.at_queries(self.kept_))
 
     def _decide(self, victims: ModelViews) -> Floats:
-        return np.asarray(self.attack_.decision_function(at_queries(victims, self.kept_)))
+        return np.asarray(self.attack_.decision_function(victims.at_queries(self.kept_)))
 
 
 def query_separation(shadow_0: ModelViews, shadow_1: ModelViews) -> Floats:
@@ -60,10 +57,3 @@ def query_separation(shadow_0: ModelViews, shadow_1: ModelViews) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(gap > 0, gap / error, 0.0)
     return np.asarray(ratio.max(axis=1))
-
-
-def at_queries(views: ModelViews, places: NDArray[np.intp]) -> ModelViews:
-    """Return the views at some of the queries."""
-    labels = QueryLabels(views.queries.label[places], views.queries.world[places])
-    layers = tuple(layer[:, places] for layer in views.activations)
-    return replace(views, logits=views.logits[:, places], queries=labels, activations=layers)

@@ -1,10 +1,10 @@
 """Random graphs with a given law of degrees, labels and features of their nodes, and graph-convolution features.
 
     degrees     n draws of P(k) = k^-s / H(N, s); one is redrawn until their sum is even
-    edges       configuration model: a random matching of half-edges; loops and double edges are swapped with random edges until none is
-                left, which keeps every degree (uniform over simple graphs only approximately)
-    labels      z = g + h (mean of g over the neighbors), g normal; the label is the rank of z cut into K equal parts: homophily h,
-                and label rates that no world changes
+    labels      K of them, equally many of each, independent of the degrees
+    edges       configuration model: a random matching of half-edges, the share h of them within a label, so about h + (1 - h) / K of
+                the edges join nodes of one label, whatever the degrees; loops and double edges are swapped with random edges until none
+                is left, which keeps every degree (uniform over simple graphs only approximately)
     features    x = strength * prototype of the label + normal noise, independent of the edges given the labels
     convolved   [x, S x, ..., S^r x], S = D^-1/2 (A + I) D^-1/2, so that any classifier of rows learns on the graph
 
@@ -26,12 +26,13 @@ from scipy import sparse
 
 from attacks.distribution.graph_degree import DegreeLaw
 from mechanisms.randomness import RngLike, as_generator
-from mechanisms.validation import in_range, non_negative, whole_number
+from mechanisms.validation import in_range, whole_number
 
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 MOST_ROUNDS = 1000
+ROUNDS_WITHIN = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -74,9 +75,7 @@ def random_graph(law: DegreeLaw, n_nodes: int, *, rng: RngLike = None) -> Graph:
     >>> int(graph.degrees.min()) >= 1, int(graph.degrees.max()) <= 10
     (True, True)
     """
-    n_nodes, generator = whole_number(2, n_nodes=n_nodes), as_generator(rng)
-    if n_nodes <= law.largest:
-        raise ValueError(f"n_nodes must be above the largest degree {law.largest}, got {n_nodes}")
+    generator = as_generator(rng)
     return graph_of_degrees(random_degrees(law, n_nodes, rng=generator), rng=generator)
 
 
@@ -85,9 +84,11 @@ def random_degrees(law: DegreeLaw, n_nodes: int, *, rng: RngLike = None) -> Ids:
 
     Raises
     ------
-    ValueError : a law of odd degrees only, for an odd number of nodes.
+    ValueError : too few nodes for the largest degree, or an odd number of nodes of one neighbor each.
     """
-    generator, pmf = as_generator(rng), law.pmf()
+    generator, pmf, n_nodes = as_generator(rng), law.pmf(), whole_number(2, n_nodes=n_nodes)
+    if n_nodes <= law.largest:
+        raise ValueError(f"n_nodes must be above the largest degree {law.largest}, got {n_nodes}")
     if law.largest == 1 and n_nodes % 2:
         raise ValueError(f"n_nodes must be even where every node has one neighbor, got {n_nodes}")
     degrees = generator.choice(law.largest, n_nodes, p=pmf) + 1
@@ -96,8 +97,13 @@ def random_degrees(law: DegreeLaw, n_nodes: int, *, rng: RngLike = None) -> Ids:
     return degrees.astype(np.int64)
 
 
-def graph_of_degrees(degrees: Ids, *, rng: RngLike = None) -> Graph:
+def graph_of_degrees(degrees: Ids, *, labels: Ids | None = None, homophily: float = 0.0, rng: RngLike = None) -> Graph:
     """Draw a simple graph with exactly these degrees.
+
+    Parameters
+    ----------
+    labels : (n,) of the nodes, 0 to K - 1; None is one label.
+    homophily : share h of the half-edges that are matched within their node's label, in [0, 1).
 
     Raises
     ------
@@ -106,32 +112,26 @@ def graph_of_degrees(degrees: Ids, *, rng: RngLike = None) -> Graph:
     generator, n_nodes = as_generator(rng), len(degrees)
     if degrees.sum() % 2:
         raise ValueError(f"degrees must have an even sum, got {int(degrees.sum())}")
-    edges = generator.permutation(np.repeat(np.arange(n_nodes), degrees)).reshape(-1, 2)
-    for _ in range(MOST_ROUNDS):
+    share = in_range(0, 1, closed="left", homophily=homophily)
+    ends = np.repeat(np.arange(n_nodes), degrees)
+    edges, group = _matched(ends, np.zeros(len(ends), dtype=np.int64) if labels is None else labels[ends], share, generator)
+    start, stop = np.searchsorted(group, group, "left"), np.searchsorted(group, group, "right")
+    for number in range(MOST_ROUNDS):
         bad = np.flatnonzero(_is_bad(edges, n_nodes))
         if not len(bad):
             return Graph(n_nodes, edges)
-        with_edges = generator.choice(len(edges), len(bad), replace=False)
-        edges = _swapped(edges, bad, with_edges)
+        alike = number % ROUNDS_WITHIN != ROUNDS_WITHIN - 1  # now and then with any edge: a small group may have no way out
+        others = generator.integers(start[bad], stop[bad]) if alike else generator.integers(len(edges), size=len(bad))
+        edges = _swapped(edges, bad, others)
     raise ValueError(
         f"no simple graph of these {n_nodes} degrees was found in {MOST_ROUNDS} rounds, the largest is {int(degrees.max())}; "
         "take more nodes"
     )
 
 
-def homophilous_labels(graph: Graph, n_classes: int, *, homophily: float = 1.0, rng: RngLike = None) -> Ids:
-    """Return labels 0 to K - 1, equally many of each (to one), that neighbors tend to share.
-
-    Parameters
-    ----------
-    homophily : weight h >= 0 of the neighbors; 0 makes labels independent of the edges.
-    """
-    generator, weight = as_generator(rng), non_negative(homophily=homophily)
-    own = generator.normal(size=graph.n_nodes)
-    z = own + weight * (graph.adjacency() @ own) / np.maximum(graph.degrees, 1)
-    rank = np.empty(graph.n_nodes, dtype=np.int64)
-    rank[np.argsort(z)] = np.arange(graph.n_nodes)
-    return rank * whole_number(2, n_classes=n_classes) // graph.n_nodes
+def balanced_labels(n_nodes: int, n_classes: int, *, rng: RngLike = None) -> Ids:
+    """Return labels 0 to K - 1 in random order, equally many of each (to one)."""
+    return as_generator(rng).permutation(np.arange(whole_number(1, n_nodes=n_nodes)) % whole_number(2, n_classes=n_classes))
 
 
 def node_features(labels: Ids, prototypes: Floats, *, rng: RngLike = None) -> Floats:
@@ -159,6 +159,17 @@ def convolved_features(graph: Graph, features: Floats, *, n_hops: int = 2) -> Fl
 def edge_homophily(graph: Graph, labels: Ids) -> float:
     """Return the share of edges between nodes of one label."""
     return in_range(0, 1, closed="both", share=float(np.mean(labels[graph.edges[:, 0]] == labels[graph.edges[:, 1]])))
+
+
+def _matched(ends: Ids, label: Ids, share: float, rng: np.random.Generator) -> tuple[Ids, Ids]:
+    """Match half-edges at random, a share of them within their label; return the edges and their groups, sorted by group."""
+    free = int(label.max()) + 1
+    group = np.where(rng.random(len(ends)) < share, label, free)
+    for value in np.flatnonzero(np.bincount(group, minlength=free + 1)[:free] % 2):
+        group[rng.choice(np.flatnonzero(group == value))] = free
+    order = rng.permutation(len(ends))
+    order = order[np.argsort(group[order], kind="stable")]
+    return ends[order].reshape(-1, 2), group[order][::2]
 
 
 def _is_bad(edges: Ids, n_nodes: int) -> NDArray[np.bool_]:

@@ -62,14 +62,7 @@ class RatioRegressor(BaseEstimator):  # type: ignore[misc]
         ------
         ValueError : fewer than two shares, lengths that differ, or fewer than 2 shadow models of a share.
         """
-        shares = np.asarray(alphas, dtype=np.float64)
-        if shares.ndim != 1 or len(shares) != len(shadows) or len(np.unique(shares)) < 2:
-            raise ValueError(
-                f"alphas must hold one share per view, at least two different ones, got {len(shadows)} views and shape {shares.shape}"
-            )
-        for share, views in zip(shares, shadows, strict=True):
-            if len(views) < LEAST_SHADOWS:
-                raise ValueError(f"every share needs at least {LEAST_SHADOWS} shadow models, share {share:g} has {len(views)}")
+        shares = checked_shares(shadows, alphas)
         self.features_ = OutputFeatures.of(*shadows)
         coordinates, axes = in_own_span(np.concatenate([self.features_(views) for views in shadows]))
         target = np.repeat(shares, [len(views) for views in shadows])
@@ -98,3 +91,16 @@ class RatioRegressor(BaseEstimator):  # type: ignore[misc]
             return 1.0, 0.0
         slope, offset = np.polyfit(held_out, target, 1)
         return max(float(slope), 0.0), float(offset if slope > 0 else target.mean())
+
+
+def checked_shares(shadows: Sequence[ModelViews], alphas: ArrayLike) -> Floats:
+    """Return the shares (m,), or refuse them as `RatioRegressor.fit` says."""
+    shares = np.asarray(alphas, dtype=np.float64)
+    if shares.ndim != 1 or len(shares) != len(shadows) or len(np.unique(shares)) < 2:
+        raise ValueError(
+            f"alphas must hold one share per view, at least two different ones, got {len(shadows)} views and shape {shares.shape}"
+        )
+    for share, views in zip(shares, shadows, strict=True):
+        if len(views) < LEAST_SHADOWS:
+            raise ValueError(f"every share needs at least {LEAST_SHADOWS} shadow models, share {share:g} has {len(views)}")
+    return shares

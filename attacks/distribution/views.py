@@ -94,7 +94,9 @@ class ModelViews:
         if queries != len(self.queries):
             raise ValueError(f"logits must have one column per query ({len(self.queries)}), got shape {logits.shape}")
         if not np.isfinite(logits).all():
-            raise ValueError("logits must not hold NaN or infinite values; leave out models that diverged, clip probabilities before the logarithm")
+            raise ValueError(
+                "logits must not hold NaN or infinite values; leave out models that diverged, clip probabilities before the logarithm"
+            )
         if self.queries.label.max() >= classes:
             raise ValueError(f"labels must be below the number of classes {classes}, got {self.queries.label.max()}")
         for name, stack in self.weights.items():

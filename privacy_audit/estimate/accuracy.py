@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from attacks.scores import AttackCounts
 from mechanisms.json_ready import JsonValue, json_ready, number_from_json
@@ -71,8 +71,9 @@ class AccuracyPosterior(CredibleLaw):
             object.__setattr__(self, "counts", CountArrays.of(self.counts))
         object.__setattr__(self, "prior", valid_prior(self.prior))
         table, (a, b) = self.count_arrays, self.prior
-        object.__setattr__(self, "_tnr", BetaLaw.of(table.tn + a, table.fp + b))
-        object.__setattr__(self, "_tpr", BetaLaw.of(table.tp + a, table.fn + b))
+        tn, fp, tp, fn = (count.astype(np.float64) for count in (table.tn, table.fp, table.tp, table.fn))
+        object.__setattr__(self, "_tnr", BetaLaw.of(tn + a, fp + b))
+        object.__setattr__(self, "_tpr", BetaLaw.of(tp + a, fn + b))
 
     @property
     def is_single(self) -> bool:
@@ -121,6 +122,13 @@ class AccuracyPosterior(CredibleLaw):
         ValueError : level outside (0, 1), or an unknown kind.
         """
         return CredibleLaw.interval(self, level, kind)
+
+    @property
+    def all_right(self) -> bool | NDArray[np.bool_]:
+        """Whether no guess was wrong, a bool or an array of shape (n,)."""
+        table = self.count_arrays
+        perfect: NDArray[np.bool_] = table.fp + table.fn == 0
+        return bool(perfect[0]) if self.is_single else perfect
 
     @property
     def mean(self) -> FloatArray | float:
@@ -180,12 +188,15 @@ class AccuracyPosterior(CredibleLaw):
         return float(values[0]) if values.ndim == 1 else values[0]
 
     def _shortest(self, level: float) -> FloatArray:
-        ends = [shortest_interval(lambda q, i=i: self._quantiles_of(i, q), level) for i in range(len(self))]
+        ends = [self._shortest_of(i, level) for i in range(len(self))]
         return ends[0] if self.is_single else np.array(ends)
 
-    def _quantiles_of(self, i: int, q: FloatArray) -> FloatArray:
-        row = np.full(len(q), i)
-        return mean_rate_quantiles(self._tnr.take(row), self._tpr.take(row), np.clip(q, 0.0, 1.0))
+    def _shortest_of(self, i: int, level: float) -> FloatArray:
+        def quantile(q: FloatArray) -> FloatArray:
+            row = np.full(len(q), i)
+            return mean_rate_quantiles(self._tnr.take(row), self._tpr.take(row), np.clip(q, 0.0, 1.0))
+
+        return shortest_interval(quantile, level)
 
     def _spread(self, at: FloatArray, evaluate: Callable[[BetaLaw, BetaLaw, FloatArray], FloatArray]) -> FloatArray | float:
         """Evaluate every attack at every point."""

@@ -61,8 +61,8 @@ class HierarchicalAccuracyPosterior(CredibleLaw):
     Notes
     -----
     k_{r,w} ~ Binomial(m_{r,w}, p_{r,w}), logit p_{r,w} ~ Normal(mu_w, tau), mu_w ~ Normal(0, 1.5), tau ~ HalfNormal(1); the accuracy is
-    E_r[(p_{r,0} + p_{r,1}) / 2] on the population of victims. One repeat says nothing about others, and the interval then is as wide as the prior of tau makes it. Cost
-    of "quadrature": 0.1 to 2 s, growing with the number of distinct counts.
+    E_r[(p_{r,0} + p_{r,1}) / 2] on the population of victims. One repeat says nothing about others, and the interval then is as wide as
+    the prior of tau makes it. Cost of "quadrature": 0.1 to 1 s, growing with the number of distinct counts.
 
     Examples
     --------
@@ -129,6 +129,11 @@ class HierarchicalAccuracyPosterior(CredibleLaw):
     def interval(self, level: float = LEVEL, kind: IntervalKind = "equal_tailed") -> FloatArray:
         """Return the credible interval (low, high) of the typical accuracy, shape (2,); as `AccuracyPosterior.interval`."""
         return CredibleLaw.interval(self, level, kind)
+
+    @property
+    def all_right(self) -> bool:
+        """Whether no guess of any repeat was wrong."""
+        return not (self.counts.fp.any() or self.counts.fn.any())
 
     @property
     def mean(self) -> float:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from attacks.distribution.leakage import METHODS, Method, n_leaked
 from mechanisms.json_ready import JsonValue, json_ready
@@ -56,6 +56,11 @@ class AccuracyLaw(Protocol):
         """Return the JSON-ready record."""
         ...
 
+    @property
+    def all_right(self) -> bool | NDArray[np.bool_]:
+        """Whether no guess was wrong."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LeakagePosterior:
@@ -75,6 +80,9 @@ class LeakagePosterior:
     -----
     n_leaked is a lower limit of what the model leaks, set by the strength of the attack. It counts draws from the distribution, not people
     who are exposed, and belongs to this pair of rates and this training size. No draws are made; cost: that of the accuracy's quantiles.
+
+    Where every guess is right the point estimate is infinite, and the upper end of an interval shows how few victims there were: models
+    that leak far more have the same counts. `saturated` says so; kind="lower" is then the interval to report.
 
     Examples
     --------
@@ -135,6 +143,11 @@ class LeakagePosterior:
         """P(n_leaked = 0): the attack is no better than chance."""
         return as_given(1 - np.asarray(self.accuracy.sf(0.5)))
 
+    @property
+    def saturated(self) -> bool | NDArray[np.bool_]:
+        """Whether every guess was right, so that the upper end of an interval says how few victims there were."""
+        return self.accuracy.all_right
+
     def interval(self, level: float = LEVEL, kind: Literal["equal_tailed", "lower", "upper"] = "equal_tailed") -> FloatArray:
         """Return the credible interval (low, high), shape (2,), or (n, 2) for many attacks.
 
@@ -171,6 +184,7 @@ class LeakagePosterior:
             "interval": json_ready(self.interval(LEVEL)),
             "level": LEVEL,
             "prob_zero": json_ready(self.prob_zero),
+            "saturated": json_ready(self.saturated),
         }
 
     def plot(self, ax: Axes | None = None) -> Axes:

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from privacy_audit.estimate.accuracy import AccuracyPosterior
-
     from privacy_audit.estimate.rates.credible import CredibleLaw
 
 MOST_ROWS = 12

@@ -117,6 +117,4 @@ def advantage_lower_bound(counts: AttackCounts, level: float = 0.95, *, method: 
     else:
         errors = rate_upper_limit(fp, tn, alpha / 2) + rate_upper_limit(fn, tp, alpha / 2)
         advantage = max(0.0, 1 - float(errors))
-    return AdvantageBound(
-        advantage=advantage, level=level, method=method, assumptions=(INDEPENDENT_TRIALS, FIXED_ATTACK, FIXED_NUMBER)
-    )
+    return AdvantageBound(advantage=advantage, level=level, method=method, assumptions=(INDEPENDENT_TRIALS, FIXED_ATTACK, FIXED_NUMBER))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from privacy_audit.estimate.leakage import LeakagePosterior
+    from privacy_audit.estimate.pooled_leakage import PooledLeakage
 
 CAUTION = (
     "Records from which an ideal observer would be as accurate as this attack: a lower limit of what leaks, no count of exposed people, "
@@ -41,9 +42,41 @@ def plot_leakage(posterior: LeakagePosterior, ax: Axes | None) -> Axes:
 def leakage_html(posterior: LeakagePosterior) -> str:
     """Return a table: median, 95 % credible interval and mass at 0 of each attack, at most twelve rows."""
     median, zero = np.atleast_1d(posterior.median), np.atleast_1d(posterior.prob_zero)
-    ends = np.atleast_2d(posterior.interval(0.95))
+    ends, saturated = np.atleast_2d(posterior.interval(0.95)), np.atleast_1d(posterior.saturated)
     rows = [
-        [f"{value:.4g}" for value in (median[i], ends[i, 0], ends[i, 1])] + [f"{zero[i]:.3g}"] for i in range(min(len(median), MOST_ROWS))
+        [f"{value:.4g}" for value in (median[i], ends[i, 0], ends[i, 1])] + [f"{zero[i]:.3g}", "yes" if saturated[i] else "no"]
+        for i in range(min(len(median), MOST_ROWS))
     ]
     title = f"Posterior of n_leaked ({posterior.method}) at rates {posterior.p:g} and {posterior.q:g}"
-    return html_table(title, ("median", "2.5 %", "97.5 %", "P(no leakage)"), rows, len(median), CAUTION)
+    return html_table(title, ("median", "2.5 %", "97.5 %", "P(no leakage)", "no wrong guess"), rows, len(median), CAUTION)
+
+
+def plot_pooled(posterior: PooledLeakage, ax: Axes | None) -> Axes:
+    """Draw each pair's number with its 95 % credible interval; the common interval is a band."""
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        ax = plt.subplots()[1]
+    low, high = posterior.interval()
+    ax.axvspan(low, high, alpha=0.15)
+    ax.axvline(posterior.median, linewidth=1)
+    rows = posterior.per_pair()
+    for height, row in enumerate(rows):
+        ax.plot([row.low, row.high], [height, height], color="black", linewidth=1)
+        ax.plot([row.median], [height], "o", color="black")
+    ax.set_yticks(range(len(rows)), [f"{row.p:g} or {row.q:g}" for row in rows])
+    ax.set_xscale("log")
+    ax.set_xlabel("records leaked (exact)")
+    ax.set_title("95 % credible intervals; band: common to all pairs")
+    return ax
+
+
+def pooled_html(posterior: PooledLeakage) -> str:
+    """Return a table: each pair's number, and the common one in the last row."""
+    rows = [[f"{value:.4g}" for value in (row.p, row.q, row.median, row.low, row.high)] for row in posterior.per_pair()]
+    rows.append(["all", "", *(f"{value:.4g}" for value in (posterior.median, *posterior.interval()))])
+    median, low, high = posterior.spread
+    caution = f"Spread of ln n between pairs: {median:.2g}, 95 % credible {low:.2g} to {high:.2g}. {CAUTION}"
+    return html_table(
+        "Posterior of n_leaked (exact), several pairs of rates", ("p", "q", "median", "2.5 %", "97.5 %"), rows, len(rows), caution
+    )

@@ -118,14 +118,12 @@ def _one_world(k: FloatArray, m: FloatArray, mu_scale: float, tau: FloatArray, n
         prior = -((mu / mu_scale) ** 2) / 2 + np.log(scale)[:, None] + np.log(np.cosh(t))
         return mu, prior + log_likelihood(k, m, mu, tau[:, None])
 
-    t = np.broadcast_to(np.linspace(-_REACH, _REACH, _MU_SCAN), (len(tau), _MU_SCAN))
-    rows = np.arange(len(tau))
-    for n in (_MU_SCAN, n_mu):
-        value = log_density(t)[1]
-        high = value > value.max(axis=1, keepdims=True) - _MU_DROP
-        left, right = np.maximum(high.argmax(axis=1) - 1, 0), np.minimum(t.shape[1] - high[:, ::-1].argmax(axis=1), t.shape[1] - 1)
-        t = np.linspace(t[rows, left], t[rows, right], n, axis=1)
-    return t, *log_density(t)
+    t = np.linspace(-_REACH, _REACH, _MU_SCAN)
+    value = log_density(np.broadcast_to(t, (len(tau), _MU_SCAN)))[1]
+    high = value > value.max(axis=1, keepdims=True) - _MU_DROP
+    left, right = np.maximum(high.argmax(axis=1) - 1, 0), np.minimum(_MU_SCAN - high[:, ::-1].argmax(axis=1), _MU_SCAN - 1)
+    nodes = np.linspace(t[left], t[right], n_mu, axis=1)
+    return nodes, *log_density(nodes)
 
 
 def _rough_law(k: FloatArray, m: FloatArray, mu_scale: float, tau: FloatArray) -> tuple[FloatArray, FloatArray]:

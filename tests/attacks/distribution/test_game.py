@@ -162,7 +162,7 @@ def test_the_attack_is_selected_on_shadow_models(rng):
 
 
 def test_shadow_accuracy_is_of_models_held_out(rng):
-    """On noise an attack that fits everything has accuracy 1 on what it saw, 1/2 on what it didn't. False alarm below 1e-6 (5 sd of 0.05)."""
+    """On noise an attack that fits everything has accuracy 1 on what it saw, 1/2 on what it didn't. False alarm 1e-6 (5 sd)."""
     queries = QueryLabels(np.arange(200) % 2, np.arange(200) >= 100)
     shadows = [ModelViews(rng.normal(size=(50, 200)), queries) for _ in range(2)]
     eager = OutputLogistic(C=100.0)

@@ -22,11 +22,7 @@ def pool(rng):
 @given(st.tuples(CELL, CELL, CELL, CELL), RATE, RATE)
 def test_raking_meets_the_margins_and_keeps_the_odds_ratio(cells, alpha, rate):
     table = np.reshape(cells, (2, 2)).astype(float)
-    try:
-        law = world_law(table, alpha, label_rate=rate)
-    except ValueError as error:
-        assert "can't be met" in str(error)  # extreme odds may need more than 200 rounds
-        return
+    law = world_law(table, alpha, label_rate=rate)
     assert law.sum(axis=0) == pytest.approx([1 - rate, rate], abs=2e-6)
     assert law.sum(axis=1) == pytest.approx([1 - alpha, alpha], abs=1e-9)
     odds = [t[0, 0] * t[1, 1] / (t[0, 1] * t[1, 0]) for t in (table, law)]

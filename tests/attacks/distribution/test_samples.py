@@ -18,5 +18,7 @@ def test_pool_holds_every_sample_with_its_copies(ids):
 
 def test_sizes_that_tell_the_world_are_found(rng):
     same = rng.integers(390, 411, size=(2, 100))
-    names = [[finding.name for finding in size_findings((0.5, 0.2), sizes)] for sizes in (np.full((2, 5), 7), same, same + [[0], [20]])]
+    names = [
+        [finding.name for finding in size_findings((0.5, 0.2), sizes)] for sizes in (np.full((2, 5), 7), same, np.add(same, [[0], [20]]))
+    ]
     assert names == [[], ["size_varies"], ["size_side_channel"]]  # false alarm of the second: below 1e-6, 5 standard errors

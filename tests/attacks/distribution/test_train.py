@@ -116,7 +116,7 @@ def test_white_box_views_of_own_code(samples, queries):
 
 
 def test_what_can_not_be_seen_is_refused(samples, queries):
-    with pytest.raises(ValueError, match="white-box attack needs the weights of torch modules, the training code returned LogisticRegression"):
+    with pytest.raises(ValueError, match="needs the weights of torch modules, the training code returned LogisticRegression"):
         train_views(fit_logistic, samples, queries, seed=1, sight=Sight(weights=True))
     with pytest.raises(ValueError, match="one architecture"):
         train_views(lambda x, y, rng: nn.Sequential(nn.Linear(3, len(y)), nn.Linear(len(y), 2)), samples, queries, seed=1, sight=BOTH)
