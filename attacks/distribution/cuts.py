@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike
 
 from attacks.distribution.views import Bools, Floats
 
+TINY = 1e-12  # accuracies closer than this are equal
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cuts:
@@ -24,7 +26,7 @@ class Cuts:
     Parameters
     ----------
     at : (F,) where to cut.
-    sign : (F,) +1 where world 1 lies above, -1 where below.
+    sign : (F,) +1 where world 1 lies above, -1 where below, 0 where no cut beats a coin.
     accuracy : (F,) balanced accuracy on the scores that the cut was learned from: optimistic.
     """
 
@@ -61,11 +63,11 @@ def best_cuts(scores: ArrayLike, world: ArrayLike, *, upward: bool = False) -> C
     gap = np.diff(ordered, axis=0)
     gain = np.where(gap > 0, -balance if upward else np.abs(balance), -np.inf)
     best = gain.max(axis=0)
-    widest = np.argmax(np.where(gain >= best - 1e-12, gap, -np.inf), axis=0)
+    widest = np.argmax(np.where(gain >= best - TINY, gap, -np.inf), axis=0)
     column = np.arange(values.shape[1])
     constant = ~np.isfinite(best)  # all scores equal: nothing to cut
     at = np.where(constant, ordered[0], (ordered[widest, column] + ordered[widest + 1, column]) / 2)
-    sign = np.where(constant | upward | (balance[widest, column] <= 0), 1.0, -1.0)
+    sign = np.ones(len(column)) if upward else np.where(constant | (best < TINY), 0.0, -np.sign(balance[widest, column]))
     accuracy = np.where(constant, 0.5, (1 + np.where(constant, 0.0, best)) / 2)
     return Cuts(at, sign, accuracy)
 

@@ -1,6 +1,7 @@
 """KL regression: the estimate is the mean of the shares, weighted by how like their shadow models' answers are to the victim's.
 
-    alpha_hat = clip(offset + slope * sum_a w_a a, support),   w = softmax(-D / tau),   D_a = mean over shadow models of share a of KL(p || p_v)
+    alpha_hat = clip(offset + slope * sum_a w_a a, support),   w = softmax(-D / tau)
+    D_a = mean over the shadow models of share a of KL(p || p_v)
 
 A divergence as a weight itself would favor the most unlike share; the softmax of its negative favors the most alike. tau, offset and slope
 come from the shadow models, each left out of its own share's mean. Cost: O(shadows x queries x classes), once.

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedKFold
 
 from attacks.distribution.views import Bools, Floats
+from mechanisms.randomness import as_generator
+from mechanisms.validation import whole_number
 
 Places = NDArray[np.intp]
 
@@ -19,6 +20,15 @@ def stacked(part_0: Floats, part_1: Floats) -> tuple[Floats, Bools]:
 
 
 def world_folds(world: Bools, folds: int, random_state: int | None) -> Iterator[tuple[Places, Places]]:
-    """Yield (rows to learn from, rows held out); at most as many folds as the smaller world has models."""
-    n_folds = int(min(folds, world.sum(), (~world).sum()))
-    yield from StratifiedKFold(n_folds, shuffle=True, random_state=random_state).split(np.zeros(len(world)), world)
+    """Yield (rows to learn from, rows held out); at most as many folds as the smaller world has models.
+
+    Both worlds are dealt by the same seed, so that worlds that change their names change nothing but the sign of what is learned.
+    """
+    n_folds = int(min(whole_number(2, folds=folds), world.sum(), (~world).sum()))
+    seed = int(as_generator(random_state).integers(2**63))
+    fold = np.empty(len(world), dtype=np.intp)
+    for side in (False, True):
+        mine = np.flatnonzero(world == side)
+        fold[np.random.default_rng(seed).permutation(mine)] = np.arange(len(mine)) % n_folds
+    for held in range(n_folds):
+        yield np.flatnonzero(fold != held), np.flatnonzero(fold == held)

@@ -10,8 +10,8 @@ V is made once for all strengths and folds. Cost: O(n^2 F) once, then O(n r) a s
 
 References
 ----------
-Schölkopf, Herbrich, Smola, A Generalized Representer Theorem, COLT 2001. Böhning, Lindsay,
-Monotonicity of quadratic-approximation algorithms, Ann. Inst. Statist. Math. 1988 (bound of the curvature). Ledoit, Wolf, A well-conditioned estimator for large-dimensional
+Schölkopf, Herbrich, Smola, A Generalized Representer Theorem, COLT 2001. Böhning, Lindsay, Monotonicity of quadratic-approximation
+algorithms, Ann. Inst. Statist. Math. 1988 (bound of the curvature). Ledoit, Wolf, A well-conditioned estimator for large-dimensional
 covariance matrices, J. Multivariate Analysis 2004.
 """
 

@@ -77,7 +77,7 @@ class PooledLeakage:
     >>> pairs = [(AttackCounts(tp=170, fn=30, tn=182, fp=18), 0.5, 0.2), (AttackCounts(tp=150, fn=50, tn=156, fp=44), 0.5, 0.3)]
     >>> posterior = PooledLeakage(pairs)
     >>> round(posterior.median), posterior.interval(0.5).round()
-    (14, array([13., 16.]))
+    (12, array([11., 14.]))
     """
 
     pairs: Sequence[tuple[AttackCounts, float, float]]

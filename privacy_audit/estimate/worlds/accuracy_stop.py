@@ -99,7 +99,7 @@ def victims_needed(width: float, *, tnr: float = 0.5, tpr: float = 0.5, level: f
 
     Returns
     -------
-    The smallest m such that all m' >= m up to rounding are enough, found by bisection; at most 1e7.
+    A number that is enough where one less is not, found by bisection; rounding makes the width uneven by about one victim.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def victims_needed(width: float, *, tnr: float = 0.5, tpr: float = 0.5, level: f
     Examples
     --------
     >>> victims_needed(0.1, tnr=0.75, tpr=0.8)
-    133
+    132
     """
     width, level = in_range(0, 1, width=width), probability_level(level)
     tnr, tpr = in_range(0, 1, closed="both", tnr=tnr), in_range(0, 1, closed="both", tpr=tpr)
