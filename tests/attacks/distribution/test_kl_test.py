@@ -48,7 +48,9 @@ def test_every_shadow_counts_alike(rng):
     )
     assert np.allclose(values, backward, atol=1e-12)
     assert np.abs(values - other).min() > 1e-6
-    assert not np.allclose(over_the_upper_triangle(first, second, victims), over_the_upper_triangle(first[::-1], second, victims), atol=1e-6)
+    assert not np.allclose(
+        over_the_upper_triangle(first, second, victims), over_the_upper_triangle(first[::-1], second, victims), atol=1e-6
+    )
 
 
 def test_the_cut_is_that_of_shadows_left_out_one_by_one(rng):
@@ -61,7 +63,9 @@ def test_the_cut_is_that_of_shadows_left_out_one_by_one(rng):
             parts = (rest, second) if world == 0 else (first, rest)
             left_out.append(KLTest(calibrate=False).fit(*parts).decision_function(views[k])[0])
     values, world = np.sort(left_out), np.arange(13) >= 6
-    accuracy = [(np.mean(np.array(left_out)[world] > at) + np.mean(np.array(left_out)[~world] <= at)) / 2 for at in (values[1:] + values[:-1]) / 2]
+    accuracy = [
+        (np.mean(np.array(left_out)[world] > at) + np.mean(np.array(left_out)[~world] <= at)) / 2 for at in (values[1:] + values[:-1]) / 2
+    ]
     good = np.flatnonzero(np.isclose(accuracy, max(accuracy)))
     widest = good[np.argmax(np.diff(values)[good])]
     assert KLTest().fit(first, second).cut_ == pytest.approx((values[widest] + values[widest + 1]) / 2, abs=1e-12)
