@@ -105,6 +105,7 @@ if TYPE_CHECKING:
     from privacy_audit.estimate.thresholds import audit_scores as audit_scores
     from privacy_audit.estimate.worlds.accuracy_stop import AccuracyStopRule as AccuracyStopRule
     from privacy_audit.estimate.worlds.advantage import advantage_lower_bound as advantage_lower_bound
+    from privacy_audit.report.distribution import DistributionEvidence as DistributionEvidence
     from privacy_audit.report.record import AuditReport as AuditReport
 
 _ATTACKS = (
@@ -189,6 +190,7 @@ __getattr__, __dir__ = lazy_names(
         **dict.fromkeys(_ATTACKS, "attacks"),
         **dict.fromkeys(_MECHANISMS, "mechanisms"),
         "AuditReport": "privacy_audit.report.record",
+        "DistributionEvidence": "privacy_audit.report.distribution",
         "AccuracyPosterior": "privacy_audit.estimate.accuracy",
         "LeakagePosterior": "privacy_audit.estimate.leakage",
         "HierarchicalAccuracyPosterior": "privacy_audit.estimate.hierarchical_accuracy",
