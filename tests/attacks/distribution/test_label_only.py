@@ -16,7 +16,8 @@ def test_only_guesses_are_seen(rng):
     louder = [ModelViews(np.sign(views.logits) * np.abs(views.logits) ** 3, views.queries) for views in (first, second, victims)]
     attack = LabelOnly(OutputMetaClassifier())
     assert np.array_equal(
-        attack.fit(first, second).decision_function(victims), LabelOnly(OutputMetaClassifier()).fit(*louder[:2]).decision_function(louder[2])
+        attack.fit(first, second).decision_function(victims),
+        LabelOnly(OutputMetaClassifier()).fit(*louder[:2]).decision_function(louder[2]),
     )
     assert attack.access == "label only"
 
