@@ -43,13 +43,15 @@ def cps_earnings() -> PropertyTable:
 
 
 def adult(path: Path) -> PropertyTable:
-    """Income above 50K by all columns but fnlwgt and country; property: sex with code 0."""
+    """Income above 50K by all columns but fnlwgt and country; property: sex with code 0 (a third of the rows)."""
     import pandas as pd
 
     table = pd.read_csv(path)
     parts = [_one_hot(table[name].to_numpy()) for name in _ADULT_CATEGORIES]
     parts.append(table[list(_ADULT_NUMBERS)].to_numpy(dtype=np.float64))
-    return PropertyTable("Adult", np.hstack(parts), table["income>50K"].to_numpy(dtype=np.int64), table["sex"].to_numpy() == 0, label_rate=0.25)
+    return PropertyTable(
+        "Adult", np.hstack(parts), table["income>50K"].to_numpy(dtype=np.int64), table["sex"].to_numpy() == 0, label_rate=0.25
+    )
 
 
 def _one_hot(values: NDArray[np.generic]) -> Floats:

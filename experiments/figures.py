@@ -139,6 +139,35 @@ def n_leaked(rows: list[Row]) -> str:
     return _table(["ratios", "accuracy", "n_leaked, exact", "n_leaked, published"], table)
 
 
+def distribution(rows: list[Row]) -> str:
+    """Accuracy of every attack, one column per table and ratio; the selected one bold."""
+    measured = [row for row in rows if "attack" in row]
+    columns = list(dict.fromkeys((str(row["table"]), str(row["ratio"])) for row in measured))
+    cells = {(row["attack"], row["table"], str(row["ratio"])): _distribution_cell(row) for row in measured}
+    attacks = dict.fromkeys(str(row["attack"]) for row in measured)
+    body = [[attack, *(cells.get((attack, *column), "") for column in columns)] for attack in attacks]
+    return _table(["attack", *(f"{table}, .5 or {ratio}" for table, ratio in columns)], [list(row) for row in body])
+
+
+def _distribution_cell(row: Row) -> str:
+    cell = f"{_number(row['accuracy']):.3f}"
+    return f"**{cell}**" if row["selected"] else cell
+
+
+def defenses(rows: list[Row]) -> str:
+    """Accuracy of the selected attack against each defense, by an adversary who does not know of it and by one who does."""
+    measured = [row for row in rows if "defense" in row]
+    cells = {(row["defense"], row["adaptive"]): _interval_cell(row) for row in measured}
+    names = dict.fromkeys(str(row["defense"]) for row in measured)
+    return _table(
+        ["defense", "not adaptive", "adaptive"], [[name, cells.get((name, False), ""), cells.get((name, True), "")] for name in names]
+    )
+
+
+def _interval_cell(row: Row) -> str:
+    return f"{_number(row['accuracy']):.3f} ({_number(row['low']):.3f} to {_number(row['high']):.3f})"
+
+
 TABLES: dict[str, Callable[[list[Row]], str]] = {
     "bench_posterior": posterior,
     "e_conformance": conformance,
@@ -149,6 +178,8 @@ TABLES: dict[str, Callable[[list[Row]], str]] = {
     "bench_shadow": shadow,
     "bench_distribution_training": distribution_training,
     "e_n_leaked": n_leaked,
+    "e_distribution_tabular": distribution,
+    "e_defenses": defenses,
 }
 
 

@@ -14,29 +14,65 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from attacks import RMIA as RMIA
+    from attacks import AffinityClassifier as AffinityClassifier
     from attacks import AttackCounts as AttackCounts
     from attacks import BayesT as BayesT
     from attacks import CanaryProbe as CanaryProbe
     from attacks import CanaryResult as CanaryResult
+    from attacks import ChosenQueries as ChosenQueries
+    from attacks import CombinedAttack as CombinedAttack
+    from attacks import DegreeGame as DegreeGame
     from attacks import DifficultyCalibrated as DifficultyCalibrated
+    from attacks import DistributionInferenceGame as DistributionInferenceGame
+    from attacks import DistributionInferenceResult as DistributionInferenceResult
     from attacks import Finding as Finding
+    from attacks import KLRatioRegressor as KLRatioRegressor
+    from attacks import KLTest as KLTest
+    from attacks import LabelOnly as LabelOnly
     from attacks import LabelOnlyAttack as LabelOnlyAttack
     from attacks import LiRA as LiRA
     from attacks import LossAttack as LossAttack
+    from attacks import LossTest as LossTest
     from attacks import MembershipScores as MembershipScores
+    from attacks import ModelViews as ModelViews
+    from attacks import MultiRatioGame as MultiRatioGame
+    from attacks import OutputMetaClassifier as OutputMetaClassifier
+    from attacks import PermutationInvariantClassifier as PermutationInvariantClassifier
+    from attacks import PerPointThresholdTest as PerPointThresholdTest
     from attacks import QuantileAttack as QuantileAttack
+    from attacks import RatioRegressionGame as RatioRegressionGame
+    from attacks import RatioRegressor as RatioRegressor
+    from attacks import RebalanceDefense as RebalanceDefense
     from attacks import ShadowModels as ShadowModels
     from attacks import ShadowStore as ShadowStore
     from attacks import ShadowTrainer as ShadowTrainer
+    from attacks import ThresholdTest as ThresholdTest
+    from attacks import WorldAttack as WorldAttack
+    from attacks import acc_ideal as acc_ideal
     from attacks import attack_report as attack_report
+    from attacks import degree_law as degree_law
+    from attacks import distribution_advantage_bound as distribution_advantage_bound
+    from attacks import distribution_advantage_bound_gdp as distribution_advantage_bound_gdp
+    from attacks import eps_lower_from_advantage as eps_lower_from_advantage
     from attacks import half_split_design as half_split_design
     from attacks import leave_one_out_scores as leave_one_out_scores
     from attacks import logit_from_probabilities as logit_from_probabilities
     from attacks import logit_signal as logit_signal
     from attacks import loss_signal as loss_signal
+    from attacks import n_leaked as n_leaked
+    from attacks import n_leaked_degree as n_leaked_degree
+    from attacks import n_leaked_multi as n_leaked_multi
+    from attacks import n_leaked_normal as n_leaked_normal
+    from attacks import n_leaked_pmf as n_leaked_pmf
+    from attacks import n_leaked_regression as n_leaked_regression
+    from attacks import n_leaked_regression_published as n_leaked_regression_published
     from attacks import poisson_design as poisson_design
     from attacks import preflight as preflight
+    from attacks import resample_ratio as resample_ratio
     from attacks import run_shadow as run_shadow
+    from attacks import select_attack as select_attack
+    from attacks import tv_bernoulli as tv_bernoulli
+    from attacks import tv_pmf as tv_pmf
     from attacks import vulnerability as vulnerability
     from mechanisms import Neighboring as Neighboring
     from mechanisms import PrivacyGuarantee as PrivacyGuarantee
@@ -48,23 +84,67 @@ if TYPE_CHECKING:
     from mechanisms import zcdp_delta as zcdp_delta
     from mechanisms import zcdp_epsilon as zcdp_epsilon
     from mechanisms import zcdp_rho as zcdp_rho
+    from privacy_audit.audits.distribution import audit_distribution as audit_distribution
     from privacy_audit.audits.shadow_models import audit_by_shadow_models as audit_by_shadow_models
     from privacy_audit.audits.training import audit_training as audit_training
+    from privacy_audit.estimate.accuracy import AccuracyPosterior as AccuracyPosterior
     from privacy_audit.estimate.bound import EpsilonBound as EpsilonBound
     from privacy_audit.estimate.conformance import check_conformance as check_conformance
     from privacy_audit.estimate.correlated_effects import CorrelatedEpsilonPosterior as CorrelatedEpsilonPosterior
     from privacy_audit.estimate.hierarchical import HierarchicalEpsilonPosterior as HierarchicalEpsilonPosterior
+    from privacy_audit.estimate.hierarchical_accuracy import HierarchicalAccuracyPosterior as HierarchicalAccuracyPosterior
+    from privacy_audit.estimate.leakage import LeakagePosterior as LeakagePosterior
     from privacy_audit.estimate.lower_bound import epsilon_lower_bound as epsilon_lower_bound
     from privacy_audit.estimate.one_run import one_run_bound as one_run_bound
+    from privacy_audit.estimate.pooled_leakage import PooledLeakage as PooledLeakage
     from privacy_audit.estimate.posterior import EpsilonPosterior as EpsilonPosterior
     from privacy_audit.estimate.raw_signals import raw_signal_posterior as raw_signal_posterior
     from privacy_audit.estimate.sequential import SequentialAuditor as SequentialAuditor
     from privacy_audit.estimate.thresholds import audit_chosen_threshold as audit_chosen_threshold
     from privacy_audit.estimate.thresholds import audit_curve as audit_curve
     from privacy_audit.estimate.thresholds import audit_scores as audit_scores
+    from privacy_audit.estimate.worlds.accuracy_stop import AccuracyStopRule as AccuracyStopRule
+    from privacy_audit.estimate.worlds.advantage import advantage_lower_bound as advantage_lower_bound
+    from privacy_audit.report.distribution import DistributionEvidence as DistributionEvidence
     from privacy_audit.report.record import AuditReport as AuditReport
 
 _ATTACKS = (
+    "AffinityClassifier",
+    "ChosenQueries",
+    "CombinedAttack",
+    "DegreeGame",
+    "DistributionInferenceGame",
+    "DistributionInferenceResult",
+    "KLRatioRegressor",
+    "KLTest",
+    "LabelOnly",
+    "LossTest",
+    "ModelViews",
+    "MultiRatioGame",
+    "OutputMetaClassifier",
+    "PerPointThresholdTest",
+    "PermutationInvariantClassifier",
+    "RatioRegressionGame",
+    "RatioRegressor",
+    "RebalanceDefense",
+    "ThresholdTest",
+    "WorldAttack",
+    "acc_ideal",
+    "degree_law",
+    "distribution_advantage_bound",
+    "distribution_advantage_bound_gdp",
+    "eps_lower_from_advantage",
+    "n_leaked",
+    "n_leaked_degree",
+    "n_leaked_multi",
+    "n_leaked_normal",
+    "n_leaked_pmf",
+    "n_leaked_regression",
+    "n_leaked_regression_published",
+    "resample_ratio",
+    "select_attack",
+    "tv_bernoulli",
+    "tv_pmf",
     "AttackCounts",
     "BayesT",
     "CanaryProbe",
@@ -110,6 +190,14 @@ __getattr__, __dir__ = lazy_names(
         **dict.fromkeys(_ATTACKS, "attacks"),
         **dict.fromkeys(_MECHANISMS, "mechanisms"),
         "AuditReport": "privacy_audit.report.record",
+        "DistributionEvidence": "privacy_audit.report.distribution",
+        "AccuracyPosterior": "privacy_audit.estimate.accuracy",
+        "LeakagePosterior": "privacy_audit.estimate.leakage",
+        "HierarchicalAccuracyPosterior": "privacy_audit.estimate.hierarchical_accuracy",
+        "PooledLeakage": "privacy_audit.estimate.pooled_leakage",
+        "AccuracyStopRule": "privacy_audit.estimate.worlds.accuracy_stop",
+        "advantage_lower_bound": "privacy_audit.estimate.worlds.advantage",
+        "audit_distribution": "privacy_audit.audits.distribution",
         "EpsilonBound": "privacy_audit.estimate.bound",
         "EpsilonPosterior": "privacy_audit.estimate.posterior",
         "CorrelatedEpsilonPosterior": "privacy_audit.estimate.correlated_effects",

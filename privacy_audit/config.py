@@ -14,6 +14,15 @@ data = "my_training:data"        # returns (inputs, targets) or a torch data set
 n_models = 64
 executor = "processes:2"         # optional; --executor comes first
 
+kind = "distribution" attacks the distribution that training sets are drawn from:
+train = "my_training:train"      # called as train(part, rng), or instead: trainer = "my_training:trainer", returns a lock-step trainer
+data = "my_training:data"        # returns (X, y, prop)
+ratios = [[0.5, 0.2]]            # shares of prop in world 0 and world 1, one pair for each game
+n_train = 1000
+
+[defense]                        # optional, kind = "distribution" only: records kept of each (prop, label) cell
+cells = [[100, 100], [100, 100]]
+
 [nist]                           # optional: fields of NIST SP 800-226 that only a person can fill
 "trust model" = "central"
 """
@@ -76,11 +85,44 @@ class ShadowTable(_AuditTable):
         return self
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class DistributionTable(_AuditTable):
+    """[audit] of a training distribution; either `train` or `trainer`."""
+
+    kind: Literal["distribution"]
+    train: FunctionName | None = None
+    trainer: FunctionName | None = None
+    data: FunctionName
+    ratios: Annotated[list[Annotated[list[Share], Field(min_length=2, max_length=2)]], Field(min_length=1, max_length=100)]
+    n_train: Annotated[int, Field(ge=1)]
+    n_shadow: Annotated[int, Field(ge=4, le=100_000)] = 50
+    n_victim: Annotated[int, Field(ge=2, le=100_000)] = 100
+    n_queries: Annotated[int, Field(ge=2)] = 1000
+    method: Literal["quota", "iid"] = "quota"
+    label_rate: Share | list[Share] | None = None
+    seed: Annotated[int, Field(ge=0)] | None = None
+    title: str = "Audit of a training distribution"
+
+    @model_validator(mode="after")
+    def _one_way_to_train(self) -> Self:
+        if (self.train is None) == (self.trainer is None):
+            raise ValueError("give either train or trainer")
+        return self
+
+
+class DefenseTable(_Table):
+    """[defense] of kind "distribution": training sets are thinned to these counts, one row per value of prop, one column per class."""
+
+    cells: Annotated[list[list[Annotated[int, Field(ge=0)]]], Field(min_length=2, max_length=2)]
+
+
 class ClaimTable(_Table):
-    """[claim]: what somebody asserts, under add/remove neighbors and the delta of [audit]."""
+    """[claim]: what somebody asserts, at the delta of [audit]; replace neighbors are for kind "distribution" only."""
 
     epsilon: Annotated[float, Field(ge=0)]
-    neighboring: Literal["add_remove"] = "add_remove"
+    neighboring: Literal["add_remove", "replace"] = "add_remove"
     privacy_unit: str = "record"
     mechanism: str = ""
     assumptions: list[str] = []
@@ -89,8 +131,9 @@ class ClaimTable(_Table):
 class AuditConfig(_Table):
     """A whole audit file."""
 
-    audit: Annotated[TrainingTable | ShadowTable, Field(discriminator="kind")]
+    audit: Annotated[TrainingTable | ShadowTable | DistributionTable, Field(discriminator="kind")]
     claim: ClaimTable | None = None
+    defense: DefenseTable | None = None
     nist: dict[str, str] = {}
 
     def guarantee(self) -> PrivacyGuarantee | None:
@@ -107,6 +150,9 @@ class AuditConfig(_Table):
         )
 
 
+_KINDS: dict[str, type[_AuditTable]] = {"training": TrainingTable, "shadow": ShadowTable, "distribution": DistributionTable}
+
+
 def read_config(path: str | PathLike[str]) -> AuditConfig:
     """Read and validate an audit file.
 
@@ -121,26 +167,42 @@ def read_config(path: str | PathLike[str]) -> AuditConfig:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{file.name} is not valid TOML: {error}") from error
     try:
-        return AuditConfig.model_validate(content)
+        config = AuditConfig.model_validate(content)
     except ValidationError as error:
         raise ValueError(f"{file.name}: {_sentence(error)}") from error
+    misplaced = _misplaced(config)
+    if misplaced:
+        raise ValueError(f"{file.name}: {misplaced}")
+    return config
+
+
+def _misplaced(config: AuditConfig) -> str:
+    """Say what stands in the file that its kind of audit has no use for; empty if nothing."""
+    if isinstance(config.audit, DistributionTable):
+        return ""
+    if config.defense is not None:
+        return f'table \'defense\' is for kind = "distribution", got kind = "{config.audit.kind}"; leave it out'
+    if config.claim is not None and config.claim.neighboring != "add_remove":
+        return f"key 'claim.neighboring': must be 'add_remove' for kind = \"{config.audit.kind}\", which adds or leaves out records"
+    return ""
 
 
 def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    location = tuple(part for i, part in enumerate(first["loc"]) if (i, part) not in ((1, "training"), (1, "shadow")))
+    found = error.errors(include_url=False, include_input=False)
+    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])  # a misspelled key, rather than the one it misses
+    location = tuple(part for i, part in enumerate(first["loc"]) if (i, part) not in [(1, kind) for kind in _KINDS])
     key = ".".join(str(part) for part in location)
     if first["type"] == "extra_forbidden":
         return f"unknown key '{key}'; allowed in this table: {', '.join(_allowed(first['loc']))}"
     if first["type"] == "missing":
         return f"key '{key}' is missing"
     if first["type"].startswith("union_tag"):
-        return f"key '{key}.kind': must be 'training' or 'shadow'"
+        return f"key '{key}.kind': must be {', '.join(map(repr, _KINDS))}"
     message = first["msg"][0].lower() + first["msg"][1:]
     return f"key '{key}': {message}"
 
 
 def _allowed(location: tuple[int | str, ...]) -> list[str]:
-    tables: dict[str, type[BaseModel]] = {"training": TrainingTable, "shadow": ShadowTable, "claim": ClaimTable}
+    tables: dict[str, type[BaseModel]] = {**_KINDS, "claim": ClaimTable, "defense": DefenseTable}
     table = next((tables[str(part)] for part in location[:-1] if part in tables), AuditConfig)
     return sorted(table.model_fields)

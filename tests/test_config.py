@@ -43,7 +43,7 @@ def test_without_a_claim(tmp_path):
     ("old", "new", "message"),
     [
         ("n_canaries", "n_canary", "unknown key 'audit.n_canary'; allowed in this table: delta, kind, level"),
-        ("[nist]", "[extra]", "unknown key 'extra'; allowed in this table: audit, claim, nist"),
+        ("[nist]", "[extra]", "unknown key 'extra'; allowed in this table: audit, claim, defense, nist"),
         ("epsilon = 8.0", "epsilon = 8.0\nsigma = 1", "unknown key 'claim.sigma'"),
         ("delta = 1e-5", "", "key 'audit.delta' is missing"),
         ("delta = 1e-5", "delta = 1e5", "key 'audit.delta': input should be less than 1"),
@@ -54,12 +54,67 @@ def test_without_a_claim(tmp_path):
         ('kind = "training"', 'kind = "table"', "key 'audit.kind'"),
         ("my_training:train", "my_training.train", "key 'audit.train'"),
         ("n_canaries = 100", "n_canaries = 1", "key 'audit.n_canaries'"),
+        ("[nist]", "[defense]\ncells = [[1, 1], [1, 1]]\n[nist]", 'table \'defense\' is for kind = "distribution", got kind = "training"'),
         ("[audit]", "[audit", "not valid TOML"),
     ],
 )
 def test_refusals_name_the_key(tmp_path, old, new, message):
     with pytest.raises(ValueError, match="AUDIT.toml") as caught:
         read_config(written(tmp_path, GOOD.replace(old, new)))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+DISTRIBUTION = """
+[audit]
+kind = "distribution"
+train = "my_training:train"
+data = "my_training:data"
+ratios = [[0.5, 0.2], [0.5, 1]]
+n_train = 1000
+delta = 1e-5
+[claim]
+epsilon = 0.01
+neighboring = "replace"
+[defense]
+cells = [[160, 20], [160, 20]]
+"""
+
+
+def test_a_training_distribution(tmp_path):
+    config = read_config(written(tmp_path, DISTRIBUTION))
+    assert config.audit.ratios == [[0.5, 0.2], [0.5, 1.0]]
+    assert (config.audit.n_shadow, config.audit.n_victim, config.audit.method, config.audit.label_rate) == (50, 100, "quota", None)
+    assert config.guarantee().neighboring is Neighboring.REPLACE
+    assert config.defense.cells == [[160, 20], [160, 20]]
+    for rate in ("0.25", "[0.2, 0.3, 0.5]"):
+        assert read_config(written(tmp_path, DISTRIBUTION.replace("[claim]", f"label_rate = {rate}\n[claim]"))).audit.label_rate is not None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("n_train = 1000", "n_training = 1000", "unknown key 'audit.n_training'; allowed in this table: data, delta, kind, label_rate"),
+        ("n_train = 1000", "", "key 'audit.n_train' is missing"),
+        ("[[0.5, 0.2], [0.5, 1]]", "[]", "key 'audit.ratios'"),
+        ("[[0.5, 0.2], [0.5, 1]]", "[0.5, 0.2]", "key 'audit.ratios.0'"),
+        ("[[0.5, 0.2], [0.5, 1]]", "[[0.5, 0.2, 0.1]]", "key 'audit.ratios.0'"),
+        ("[[0.5, 0.2], [0.5, 1]]", "[[0.5, 20]]", "key 'audit.ratios.0.1': input should be less than or equal to 1"),
+        ('train = "my_training:train"', "", "give either train or trainer"),
+        ('train = "my_training:train"', 'train = "a:b"\ntrainer = "a:c"', "give either train or trainer"),
+        ('data = "my_training:data"', "", "key 'audit.data' is missing"),
+        ("n_train = 1000", 'n_train = 1000\nmethod = "urn"', "key 'audit.method'"),
+        ("n_train = 1000", "n_train = 1000\nn_shadow = 3", "key 'audit.n_shadow'"),
+        ("n_train = 1000", "n_train = 1000\nlabel_rate = 25.0", "key 'audit.label_rate"),
+        ("cells = ", "counts = ", "unknown key 'defense.counts'; allowed in this table: cells"),
+        ("[[160, 20], [160, 20]]", "[[160, 20]]", "key 'defense.cells'"),
+        ("[[160, 20], [160, 20]]", "[[160, -1], [160, 20]]", "key 'defense.cells.0.1'"),
+        ('"replace"', '"zero_out"', "key 'claim.neighboring'"),
+    ],
+)
+def test_refusals_about_a_distribution_name_the_key(tmp_path, old, new, message):
+    with pytest.raises(ValueError, match="AUDIT.toml") as caught:
+        read_config(written(tmp_path, DISTRIBUTION.replace(old, new, 1)))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 

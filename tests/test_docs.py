@@ -25,7 +25,7 @@ def test_tutorial(page, tmp_path, monkeypatch):
         exec(compile(block, str(page), "exec"), names)
 
 
-@pytest.mark.parametrize("page", ["audit_a_training_run", "audit_by_shadow_models"])
+@pytest.mark.parametrize("page", ["audit_a_training_run", "audit_by_shadow_models", "audit_a_training_distribution"])
 def test_audit_file_of_the_tutorial(page, tmp_path):
     (text,) = blocks(DOCS / f"{page}.md", "toml")
     file = tmp_path / "AUDIT.toml"

@@ -17,7 +17,7 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attacks.distribution.degree_graphs import convolved_features, homophilous_labels, node_features, random_graph
+from attacks.distribution.degree_graphs import balanced_labels, convolved_features, node_features, random_graph
 from attacks.distribution.game_settings import GameSettings, trainer_name
 from attacks.distribution.graph_degree import DEGREE_CAVEAT, DegreeLaw, degree_law
 from attacks.distribution.plan import Plan
@@ -27,7 +27,7 @@ from attacks.distribution.train import Progress, Queries, Trainer, default_train
 from attacks.distribution.two_worlds import Attacks, play_two_worlds
 from attacks.distribution.worlds import Side, query_labels
 from mechanisms.randomness import RngLike, as_generator, root_entropy
-from mechanisms.validation import non_negative, whole_number
+from mechanisms.validation import in_range, non_negative, whole_number
 
 Floats = NDArray[np.float64]
 
@@ -61,7 +61,7 @@ class DegreeGame:
     n_nodes : nodes of each graph, which all train its model; above both laws' largest degree.
     n_classes, n_features : of the nodes.
     signal : length of the classes' prototypes, in standard deviations of the noise.
-    homophily : weight of the neighbors in a node's label.
+    homophily : share of half-edges matched within a label, in [0, 1); both worlds' edges are alike in it.
     n_hops : convolutions.
     n_queries : nodes that models are asked about, half of each world.
     trainer : as in `DistributionInferenceGame`.
@@ -87,7 +87,7 @@ class DegreeGame:
     n_classes: int = 2
     n_features: int = 8
     signal: float = 1.0
-    homophily: float = 1.0
+    homophily: float = 0.5
     n_hops: int = 2
     n_queries: int = 1000
     trainer: Trainer | None = None
@@ -98,8 +98,8 @@ class DegreeGame:
             object.__setattr__(self, name, law if isinstance(law, DegreeLaw) else degree_law(law))
         for name, least in (("n_nodes", 2), ("n_classes", 2), ("n_features", 1), ("n_hops", 0), ("n_queries", 2)):
             object.__setattr__(self, name, whole_number(least, **{name: getattr(self, name)}))
-        for name in ("signal", "homophily"):
-            object.__setattr__(self, name, non_negative(**{name: getattr(self, name)}))
+        object.__setattr__(self, "signal", non_negative(signal=self.signal))
+        object.__setattr__(self, "homophily", in_range(0, 1, closed="left", homophily=self.homophily))
         largest = max(law.largest for law in self.laws)
         if self.n_nodes <= largest:
             raise ValueError(f"n_nodes must be above the largest degree {largest}, got {self.n_nodes}")
@@ -117,8 +117,8 @@ class DegreeGame:
 
     def nodes(self, world: int, prototypes: Floats, *, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Generate a graph of a world; return the convolved features and the labels of its nodes."""
-        graph = random_graph(self.laws[world], self.n_nodes, rng=rng)
-        labels = homophilous_labels(graph, self.n_classes, homophily=self.homophily, rng=rng)
+        labels = balanced_labels(self.n_nodes, self.n_classes, rng=rng)
+        graph = random_graph(self.laws[world], self.n_nodes, labels=labels, homophily=self.homophily, rng=rng)
         features = node_features(labels, prototypes, rng=rng)
         return convolved_features(graph, features, n_hops=self.n_hops).astype(np.float32), labels
 

@@ -17,7 +17,7 @@ from attacks.scores import AttackCounts
 
 Sizes = NDArray[np.int64]
 
-SURE = 4.0  # standard errors
+SURE = 5.0  # standard errors
 
 
 def size_findings(worlds: Sequence[float], sizes: Sequence[Sizes] | Sizes, what: str = "training records") -> tuple[Finding, ...]:
@@ -30,7 +30,7 @@ def size_findings(worlds: Sequence[float], sizes: Sequence[Sizes] | Sizes, what:
 
     Returns
     -------
-    Nothing where all numbers are equal; "size_side_channel" where the means of two worlds are more than 4 standard errors apart;
+    Nothing where all numbers are equal; "size_side_channel" where the means of two worlds are more than 5 standard errors apart;
     else "size_varies": sizes that differ from model to model, too alike in all worlds to tell them.
 
     Examples

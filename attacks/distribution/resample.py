@@ -8,7 +8,7 @@ Symbols: a in {0, 1} the property, b in {0, ..., K - 1} the label, t_ab the worl
     iid       cell counts are multinomial: the formal game
 
 Inside a cell records are drawn without replacement; a cell that is short is refused and named, never filled with duplicates.
-Both worlds must share n and the label rates, or an attack finds the size or the label rate. Cost: O(N + 200 K).
+Both worlds must share n and the label rates, or an attack finds the size or the label rate. Cost: O(N), and a few hundred rounds of O(K).
 
 References
 ----------
@@ -32,7 +32,7 @@ Floats = NDArray[np.float64]
 Ids = NDArray[np.intp]
 
 METHODS = ("quota", "iid")
-MOST_ROUNDS = 200
+MOST_ROUNDS = 20_000  # 200 are enough for odds ratios up to about 1000, and are all that ordinary tables take
 SMALLEST_CHANGE = 1e-12
 MARGIN_TOLERANCE = 1e-6
 

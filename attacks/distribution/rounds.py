@@ -28,6 +28,7 @@ class Rounds:
     Attributes
     ----------
     sizes : numbers of training records of the models so far, by side, one array per call.
+    seen : the same of the records seen in training, epochs times records, where every model says so (scikit-learn's `t_`); else absent.
     """
 
     worlds: Worlds
@@ -37,6 +38,7 @@ class Rounds:
     n_models: int
     progress: Progress | None = None
     sizes: dict[Side, list[NDArray[np.int64]]] = field(default_factory=dict)
+    seen: dict[Side, list[NDArray[np.int64]]] = field(default_factory=dict)
     _done: int = 0
 
     def views(self, side: Side, worlds: Sequence[float], *, rng: np.random.Generator) -> ModelViews:
@@ -49,8 +51,16 @@ class Rounds:
             if self.progress is not None:
                 self.progress(first + done, self.n_models, "shadow models" if side == "adversary" else "victims")
 
-        queries = self.worlds.queries
-        views = train_views(self.train, samples, queries, seed=self.seed, first_model=first, sight=self.sight, progress=onward)
+        models_seen: list[int] = []
+
+        def note(model: object) -> None:
+            if isinstance(found := getattr(model, "t_", None), int | float | np.number):
+                models_seen.append(int(found))
+
+        options = {"seed": self.seed, "first_model": first}
+        views = train_views(self.train, samples, self.worlds.queries, **options, sight=self.sight, on_model=note, progress=onward)
+        if len(models_seen) == len(samples):
+            self.seen.setdefault(side, []).append(np.array(models_seen, dtype=np.int64))
         self._done += len(samples)
         return views
 

@@ -54,7 +54,13 @@ def play_several_worlds(
     Returns
     -------
     The answers of each attack, and the number of training records of each victim.
+
+    Raises
+    ------
+    ValueError : several attacks with too few shadow models to choose among them.
     """
+    if len(fits) > 1 and not enough_to_hold_out([n_shadow] * len(ratios)):
+        raise ValueError(f"n_shadow must be at least 3 to choose among {len(fits)} attacks, got {n_shadow}")
     seed_rng, shadow_rng, victim_rng, fold_rng = rng.spawn(4)
     rounds = Rounds(
         worlds=source,

@@ -73,6 +73,7 @@ def train_views(
     seed: int,
     first_model: int = 0,
     sight: Sight = BLACK_BOX,
+    on_model: Callable[[object], None] | None = None,
     progress: Progress | None = None,
 ) -> ModelViews:
     """Train one model per sample and return what the adversary sees of them.
@@ -82,6 +83,7 @@ def train_views(
     train : a `ShadowTrainer` (its own seed is mixed with `seed`) or a function train(inputs, labels, rng) -> model.
     samples : what each model is trained on; samples may differ in size.
     seed, first_model : sample k is model number first_model + k; its randomness depends on the seed and this number only.
+    on_model : called with every model that a user's code returns, before it is thrown away.
     progress : called with (models done, models in all, "models").
 
     Returns
@@ -97,8 +99,11 @@ def train_views(
     for start in range(0, len(samples), MODELS_AT_ONCE):
         part = replace(samples, ids=samples.ids[start : start + MODELS_AT_ONCE])
         onward = None if progress is None else partial(_report, progress, start, len(samples))
-        options = part, queries, seed, first_model + start, sight, onward
-        parts.append(_in_lock_step(train, *options) if isinstance(train, ShadowTrainer) else _one_by_one(train, *options))
+        options = part, queries, seed, first_model + start, sight
+        if isinstance(train, ShadowTrainer):
+            parts.append(_in_lock_step(train, *options, onward))
+        else:
+            parts.append(_one_by_one(train, *options, on_model, onward))
     return joined_views(*parts)
 
 
@@ -143,11 +148,20 @@ def _in_lock_step(
 
 
 def _one_by_one(
-    train: TrainFunction, samples: TrainingSamples, queries: Queries, seed: int, first: int, sight: Sight, progress: Progress | None
+    train: TrainFunction,
+    samples: TrainingSamples,
+    queries: Queries,
+    seed: int,
+    first: int,
+    sight: Sight,
+    on_model: Callable[[object], None] | None,
+    progress: Progress | None,
 ) -> ModelViews:
     answers, modules = [], []
     for k in range(len(samples)):
         model = train(*samples.of(k), np.random.default_rng([seed, first + k]))
+        if on_model is not None:
+            on_model(model)
         if not sight.white_box:
             answers.append(answers_of(model, queries))
         elif isinstance(model, nn.Module):

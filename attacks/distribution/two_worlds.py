@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import clone
 
 from attacks.canaries.finding import Finding
@@ -67,8 +68,8 @@ def play_two_worlds(
     )
     played = [_repeat(rounds, pair, named, plan.n_shadow, block, generator) for block, generator in zip(plan.blocks, own, strict=True)]
     outcomes = tuple(_outcome(name, attack, [repeat[name] for repeat in played]) for name, attack in named.items())
-    sizes = np.concatenate([part.reshape(2, -1) for part in rounds.sizes["victim"]], axis=1)
-    findings = size_findings(pair, sizes) + tuple(finding for out in outcomes for finding in one_sided_findings(out.name, out.counts))
+    sizes = _by_world(rounds.sizes["victim"])
+    findings = _victims_findings(rounds, pair) + tuple(finding for out in outcomes for finding in one_sided_findings(out.name, out.counts))
     return Played(
         outcomes=outcomes,
         selected=selected_by_shadows(outcomes),
@@ -103,6 +104,19 @@ def _repeat(
     known = {name: shadow_accuracy(attack, *shadows, rng=folds[name]) for name, attack in attacks.items()}
     victims = rounds.by_world("victim", pair, n_victim, rng=victim_rng)
     return {name: (fitted[name].counts(*victims), known[name]) for name in attacks}
+
+
+def _victims_findings(rounds: Rounds, pair: tuple[float, float]) -> tuple[Finding, ...]:
+    """Sizes, and where they are equal the records seen in training: a trainer that stops early may show the world too."""
+    sizes = _by_world(rounds.sizes["victim"])
+    found = size_findings(pair, sizes)
+    if found or "victim" not in rounds.seen:
+        return found
+    return size_findings(pair, _by_world(rounds.seen["victim"]), "records seen in training (epochs times records)")
+
+
+def _by_world(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.concatenate([part.reshape(2, -1) for part in parts], axis=1)
 
 
 def _outcome(name: str, attack: WorldAttack, repeats: Sequence[tuple[AttackCounts, float | None]]) -> AttackOutcome:

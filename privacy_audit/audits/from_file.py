@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mechanisms.errors import PrivacyAuditError
 from privacy_audit.audits.provenance import Progress
-from privacy_audit.config import AuditConfig, ShadowTable, TrainingTable
+from privacy_audit.config import AuditConfig, DistributionTable, ShadowTable, TrainingTable
 from privacy_audit.report.record import AuditReport
 from privacy_audit.user_code import NamedFunction, load_function
 
 if TYPE_CHECKING:
     from attacks.shadow.ensemble import ShadowTrainer
     from attacks.shadow.training import TrainOne
+
+
+@dataclass(slots=True)
+class Watch:
+    """Whether a user's function is running (or has failed), so that its failure can be told from ours."""
+
+    inside: bool = False
+
+
+def watched(function: Callable[..., object], watch: Watch) -> Callable[..., object]:
+    """Return the function, telling `watch` when it runs; after a failure `watch.inside` stays True."""
+
+    @wraps(function)
+    def call(*arguments: object) -> object:
+        watch.inside = True
+        result = function(*arguments)
+        watch.inside = False
+        return result
+
+    return call
 
 
 def audit_training_file(
@@ -38,19 +60,10 @@ def audit_training_file(
     table = settings.audit
     if not isinstance(table, TrainingTable):
         raise TypeError(f"an audit of kind 'training' was expected, got '{table.kind}'")
-    train = load_function(table.train, beside=folder)
-    inside = False
-
-    def training(probe: object) -> object:
-        nonlocal inside
-        inside = True
-        result = train(probe)
-        inside = False
-        return result
-
+    watch = Watch()
     try:
         return audit_training(
-            training,
+            watched(load_function(table.train, beside=folder), watch),
             delta=table.delta,
             n_canaries=table.n_canaries,
             claim=settings.guarantee(),
@@ -60,14 +73,9 @@ def audit_training_file(
             title=table.title,
         )
     except Exception as error:
-        if not inside or isinstance(error, PrivacyAuditError):
+        if not watch.inside or isinstance(error, PrivacyAuditError):
             raise
-        if on_error is not None:
-            on_error(error)
-        raise PrivacyAuditError(
-            f"the training function '{table.train}' failed with {type(error).__name__}; no report was written "
-            "(--traceback shows why and where)"
-        ) from error
+        raise _training_failed(table.train, error, on_error) from error
 
 
 def audit_shadow_file(
@@ -118,14 +126,71 @@ def audit_shadow_file(
     )
 
 
+def audit_distribution_file(
+    settings: AuditConfig, folder: Path, *, progress: Progress, on_error: Callable[[Exception], None] | None = None
+) -> AuditReport:
+    """Run kind = "distribution"; parameters and errors as in `audit_training_file`."""
+    from attacks.distribution.defense import RebalanceDefense
+    from privacy_audit.audits.distribution import audit_distribution
+
+    table = settings.audit
+    if not isinstance(table, DistributionTable):
+        raise TypeError(f"an audit of kind 'distribution' was expected, got '{table.kind}'")
+    cells = None if settings.defense is None else tuple(tuple(row) for row in settings.defense.cells)
+    watch = Watch()
+    if table.trainer is None:
+        trainer: object = watched(load_function(str(table.train), beside=folder), watch)
+    else:
+        trainer = _lock_step_trainer(table.trainer, folder)
+    data = load_function(table.data, beside=folder)()
+    if not isinstance(data, tuple) or len(data) != 3:
+        raise TypeError(f"data '{table.data}' must return (X, y, prop), got {type(data).__name__}")
+    try:
+        return audit_distribution(
+            trainer,  # type: ignore[arg-type]
+            data,
+            ratios=[(first, second) for first, second in table.ratios],
+            n_train=table.n_train,
+            delta=table.delta,
+            claim=settings.guarantee(),
+            n_shadow=table.n_shadow,
+            n_victim=table.n_victim,
+            n_queries=table.n_queries,
+            method=table.method,
+            label_rate=table.label_rate,
+            defense=None if cells is None else RebalanceDefense(cells=cells),
+            level=table.level,
+            rng=table.seed,
+            progress=progress,
+            title=table.title,
+        )
+    except Exception as error:
+        if not watch.inside or isinstance(error, PrivacyAuditError):
+            raise
+        raise _training_failed(str(table.train), error, on_error) from error
+
+
 def _trainer(table: ShadowTable, folder: Path) -> TrainOne | ShadowTrainer:
     if table.trainer is None:
         function = NamedFunction(str(table.train), str(folder.resolve()))
         load_function(function.reference, beside=folder)  # a wrong name is told before any worker starts
         return function
+    return _lock_step_trainer(table.trainer, folder)
+
+
+def _lock_step_trainer(reference: str, folder: Path) -> ShadowTrainer:
     from attacks.shadow.ensemble import ShadowTrainer
 
-    made = load_function(table.trainer, beside=folder)()
+    made = load_function(reference, beside=folder)()
     if not isinstance(made, ShadowTrainer):
-        raise TypeError(f"trainer '{table.trainer}' must return a ShadowTrainer, got {type(made).__name__}")
+        raise TypeError(f"trainer '{reference}' must return a ShadowTrainer, got {type(made).__name__}")
     return made
+
+
+def _training_failed(name: str, error: Exception, on_error: Callable[[Exception], None] | None) -> PrivacyAuditError:
+    """Return the error that tells of a failed training function by its kind only: its text may quote a record."""
+    if on_error is not None:
+        on_error(error)
+    return PrivacyAuditError(
+        f"the training function '{name}' failed with {type(error).__name__}; no report was written (--traceback shows why and where)"
+    )

@@ -1,7 +1,8 @@
-"""`privacy-audit leakage`: how many records tell as much as a distribution inference attack found out."""
+"""`privacy-audit leakage`: how many records tell as much as a distribution inference attack found out, from an accuracy or a whole game."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -15,7 +16,7 @@ _MEANING = {
     "renyi_inf": "published bound; no observer manages with fewer",
     "kl": "tighter bound of the same kind",
     "hellinger": "tightest of the three bounds",
-    "gaussian": "approximation of exact, good from 100 on",
+    "gaussian": "approximates exact, within 3 % from 100 on",
 }
 _LIMITS = (
     "a lower limit of what the model tells about its training distribution: a stronger attack may show more, and an accuracy near 1/2 does "
@@ -26,12 +27,39 @@ _LIMITS = (
 
 
 def leakage(
-    accuracy: Annotated[float, typer.Option(help="Balanced accuracy (TNR + TPR) / 2 of the attack, in [0, 1].")],
-    ratios: Annotated[str, typer.Option(help="The two property rates, for example 0.5,0.2.", metavar="RATE,RATE")],
+    game: Annotated[
+        Path | None, typer.Argument(help='Audit file of kind = "distribution": runs it, as "run" does.', metavar="[GAME.toml]")
+    ] = None,
+    accuracy: Annotated[float | None, typer.Option(help="Balanced accuracy (TNR + TPR) / 2 of the attack, in [0, 1].")] = None,
+    ratios: Annotated[str | None, typer.Option(help="The two property rates, for example 0.5,0.2.", metavar="RATE,RATE")] = None,
     method: Annotated[str | None, typer.Option(help="Only this one: exact, renyi_inf, kl, hellinger or gaussian.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for report.html and report.json of a game.")] = Path("audit-report"),
     json: Annotated[bool, typer.Option("--json", help="Print the record as JSON and nothing else.")] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show why and where a game's training function failed.")] = False,
 ) -> None:
-    """Number of records from which an ideal observer tells two property rates apart as well as the attack did."""
+    """Number of records from which an ideal observer tells two property rates apart as well as an attack did."""
+    if game is not None:
+        if accuracy is not None or ratios is not None or method is not None:
+            raise ValueError("give either GAME.toml, or --accuracy and --ratios; a game measures its own accuracy")
+        _play(game, out, json=json, traceback=traceback)
+    elif accuracy is None or ratios is None:
+        missing = " and ".join(name for name, value in (("--accuracy", accuracy), ("--ratios", ratios)) if value is None)
+        raise ValueError(f"{missing} must be given, or GAME.toml instead")
+    else:
+        _count_records(accuracy, ratios, method, json=json)
+
+
+def _play(game: Path, out: Path, *, json: bool, traceback: bool) -> None:
+    from privacy_audit.cli.run import run
+    from privacy_audit.config import DistributionTable, read_config
+
+    kind = read_config(game).audit
+    if not isinstance(kind, DistributionTable):
+        raise ValueError(f'{game.name}: key \'audit.kind\' must be "distribution" here, got "{kind.kind}"; use privacy-audit run')
+    run(game, out=out, json=json, traceback=traceback)
+
+
+def _count_records(accuracy: float, ratios: str, method: str | None, *, json: bool) -> None:
     from attacks.distribution.leakage import METHODS, n_leaked
     from mechanisms.validation import in_range, one_of
     from privacy_audit.cli.output import print_json, print_rows, print_sentences

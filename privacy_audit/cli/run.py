@@ -47,13 +47,15 @@ def _audit(
 ) -> AuditReport:
     from dataclasses import replace
 
-    from privacy_audit.audits.from_file import audit_shadow_file, audit_training_file
-    from privacy_audit.config import ShadowTable
+    from privacy_audit.audits.from_file import audit_distribution_file, audit_shadow_file, audit_training_file
+    from privacy_audit.config import DistributionTable, ShadowTable
 
     if isinstance(settings.audit, ShadowTable):
         report = audit_shadow_file(settings, path.parent, out / "shadow-models", resume=resume, executor=executor, progress=progress)
     elif resume or executor:
-        raise ValueError('--resume and --executor are for kind = "shadow"; kind = "training" trains one model, here and once')
+        raise ValueError(f'--resume and --executor are for kind = "shadow"; kind = "{settings.audit.kind}" trains here and keeps no models')
+    elif isinstance(settings.audit, DistributionTable):
+        report = audit_distribution_file(settings, path.parent, progress=progress, on_error=_show if traceback else None)
     else:
         report = audit_training_file(settings, path.parent, progress=progress, on_error=_show if traceback else None)
     return replace(report, settings={**report.settings, **{f"nist.{name}": text for name, text in settings.nist.items()}})

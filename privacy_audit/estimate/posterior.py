@@ -81,7 +81,7 @@ class EpsilonPosterior(CredibleLaw):
         if not isinstance(self.counts, AttackCounts | CountArrays):
             object.__setattr__(self, "counts", CountArrays.of(self.counts))
         object.__setattr__(self, "delta", valid_delta(self.delta))
-        object.__setattr__(self, "prior", _valid_prior(self.prior))
+        object.__setattr__(self, "prior", valid_prior(self.prior))
         table, (a, b) = self.count_arrays, self.prior
         hits, misses = np.concatenate([table.fn, table.fp]) + a, np.concatenate([table.tp, table.tn]) + b
         both, n = BetaLaw.of(hits, misses), len(table)
@@ -226,7 +226,8 @@ class EpsilonPosterior(CredibleLaw):
         return (epsilon[0], fpr[0], fnr[0]) if self.is_single else (epsilon, fpr, fnr)
 
 
-def _valid_prior(prior: tuple[float, float]) -> tuple[float, float]:
+def valid_prior(prior: tuple[float, float]) -> tuple[float, float]:
+    """Return the two Beta parameters, each at least 0.1, or raise ValueError."""
     values = tuple(prior)
     if len(values) != 2:
         raise ValueError(f"prior must be the two parameters of a Beta law, got {len(values)} values")

@@ -18,6 +18,16 @@ from markupsafe import Markup
 from attacks.scores import AttackCounts
 from privacy_audit.report import words
 from privacy_audit.report.curves import posterior_density, roc_curve
+from privacy_audit.report.distribution_view import (
+    DistributionView,
+    accuracy_figure,
+    count_text,
+    distribution_view,
+    leakage_figure,
+    rate_text,
+    records_text,
+)
+from privacy_audit.report.distribution_words import NOT_CONCLUDED
 from privacy_audit.report.nist import PREFIX, nist_fields
 from privacy_audit.report.plain_text import interval, listed, number, plain, told_apart
 from privacy_audit.report.scope import NOT_TESTED_KEY, not_tested
@@ -54,6 +64,7 @@ def render(report: AuditReport) -> str:
     One HTML document below 500 kB, whatever the number of scores.
     """
     rows = statements(report)
+    distribution = _distribution(report)
     return (
         _environment()
         .get_template("report.html.j2")
@@ -63,13 +74,14 @@ def render(report: AuditReport) -> str:
             claims_nothing=math.isinf(report.claim.epsilon),
             rows=rows,
             withheld=words.withheld_reason(report.conformance),
-            figures=_key_figures(report, rows),
+            figures=_key_figures(report, rows, distribution),
             ladder_wide=ladder(rows, WIDE),
             ladder_narrow=ladder(rows, NARROW),
             posterior=_posterior(report, rows),
             roc=_roc(report),
             counts=_counts(report),
             membership=_membership(report),
+            distribution=distribution,
             nist=nist_fields(report),
             not_tested=not_tested(report),
             settings=_settings(report),
@@ -88,6 +100,7 @@ def _environment() -> Environment:
     loader = PackageLoader("privacy_audit.report", "templates")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.globals.update(number=number, interval=interval, listed=listed, words=words)
+    environment.globals.update(rate_text=rate_text, count_text=count_text, records_text=records_text, not_concluded=NOT_CONCLUDED)
     return environment
 
 
@@ -96,7 +109,7 @@ def _tone(report: AuditReport) -> str:
     return "inconclusive" if report.verdict == "consistent" and math.isinf(report.claim.epsilon) else report.verdict
 
 
-def _key_figures(report: AuditReport, rows: tuple[Statement, ...]) -> list[tuple[str, str, str]]:
+def _key_figures(report: AuditReport, rows: tuple[Statement, ...], distribution: DistributionView | None) -> list[tuple[str, str, str]]:
     """Return (label, figure, note) for the strip below the headline."""
     claim, bound = report.claim, report.bound
     claimed, shown = told_apart(claim.epsilon, bound.epsilon)
@@ -105,6 +118,8 @@ def _key_figures(report: AuditReport, rows: tuple[Statement, ...]) -> list[tuple
         ("Claimed epsilon", "none" if math.isinf(claim.epsilon) else claimed, note),
         ("Shown at least", shown, f"{bound.kind}, level {bound.level:g}"),
     ]
+    if distribution is not None:
+        figures += [accuracy_figure(distribution), leakage_figure(distribution)]
     posterior = next((row for row in rows if row.role == "posterior"), None)
     if posterior is not None and posterior.withheld:
         figures.append(("Posterior", "withheld", "a conformance test failed"))
@@ -151,6 +166,10 @@ def _membership(report: AuditReport) -> MembershipView | None:
     picture = roc_family(report.claim, {name: roc_curve(scores) for name, scores in evidence.scores.items()}, chosen)
     swatches = {name: swatch(k, chosen=name == chosen) for k, name in enumerate(evidence.scores)}
     return MembershipView(evidence, evidence.attack_reports(level=report.level), picture, swatches)
+
+
+def _distribution(report: AuditReport) -> DistributionView | None:
+    return None if report.distribution is None else distribution_view(report.distribution, level=report.level)
 
 
 def _settings(report: AuditReport) -> dict[str, str]:

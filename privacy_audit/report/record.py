@@ -20,6 +20,7 @@ from mechanisms.json_ready import JsonValue, json_ready
 from privacy_audit.estimate.bound import EpsilonBound
 from privacy_audit.estimate.curves.curve_test_record import CurveTest
 from privacy_audit.estimate.signals.conformance_report import ConformanceReport
+from privacy_audit.report.distribution_words import distribution_headline
 from privacy_audit.report.statements import shown_engine_posterior, shown_posterior
 from privacy_audit.report.verdict import Verdict, decide, headline
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from privacy_audit.estimate.hierarchical import HierarchicalEpsilonPosterior
     from privacy_audit.estimate.posterior import EpsilonPosterior
     from privacy_audit.estimate.signals.raw_signal_record import RawSignalPosterior
+    from privacy_audit.report.distribution import DistributionEvidence
     from privacy_audit.report.membership import MembershipEvidence
 
 SCHEMA_VERSION = 1
@@ -56,11 +58,13 @@ class AuditReport:
     settings, versions, seeds : what is needed to run the audit again.
     title : the name the user gave the audit.
     membership : what attacks with reference models found; None where there were none.
+    distribution : what attacks on the training distribution found. Its worlds are ratios, not records: it stands alone, and never beside
+        membership, scores, tests of an engine or a posterior of epsilon. None where there were none.
 
     Raises
     ------
-    ValueError : a bound or a posterior has another neighboring relation or another delta than the claim, or the posterior is of many
-        attacks; one axis of epsilon could not show them.
+    ValueError : a bound or a posterior has another neighboring relation or another delta than the claim, the posterior is of many
+        attacks (one axis of epsilon could not show them), or evidence about a distribution stands beside evidence about records.
     """
 
     claim: PrivacyGuarantee
@@ -80,6 +84,7 @@ class AuditReport:
     seeds: Mapping[str, str] = field(default_factory=dict)
     title: str = "Privacy audit"
     membership: MembershipEvidence | None = None
+    distribution: DistributionEvidence | None = None
 
     def __post_init__(self) -> None:
         posteriors = [posterior for posterior in (self.posterior, self.engine_posterior) if posterior is not None]
@@ -89,18 +94,29 @@ class AuditReport:
                 raise ValueError(f"all statements must have the claim's delta {self.claim.delta:g}, got {statement.delta:g}")
         if self.posterior is not None and not self.posterior.is_single:
             raise ValueError("posterior must be of one attack, got one of many; pass the attack that was chosen beforehand")
+        about_records = (*posteriors, *self.curve_tests, *(x for x in (self.membership, self.scores, self.conformance) if x is not None))
+        if self.distribution is not None and about_records:
+            raise ValueError("evidence about a distribution is never pooled with evidence about records; make a report of each")
 
     @property
     def verdict(self) -> Verdict:
         """One of "violation", "suspicious", "consistent", "tight", "inconclusive"; rules in `privacy_audit.report.verdict`."""
         lower = None if self.posterior is None else self.posterior.interval(self.level, kind="lower")[0]
         return decide(
-            self.claim, self.bound, credible_lower=lower, conformance=self.conformance, curve_tests=self.curve_tests, power=self.power
+            self.claim,
+            self.bound,
+            credible_lower=lower,
+            conformance=self.conformance,
+            curve_tests=self.curve_tests,
+            power=self.power,
+            reach=None if self.distribution is None else self.distribution.reach,
         )
 
     @property
     def headline(self) -> str:
         """The verdict in one sentence."""
+        if self.distribution is not None:
+            return distribution_headline(self.verdict, self.claim, self.bound, self.distribution)
         trials = "canaries" if self.membership is None else "models"
         return headline(self.verdict, self.claim, self.bound, self.conformance, self.curve_tests, trials=trials)
 
@@ -133,6 +149,7 @@ class AuditReport:
             "versions": json_ready(dict(self.versions)),
             "seeds": json_ready(dict(self.seeds)),
             "membership": None if self.membership is None else self.membership.to_dict(level=self.level),
+            "distribution": None if self.distribution is None else self.distribution.to_dict(level=self.level),
         }
 
     def to_json(self, path: str | os.PathLike[str]) -> Path:

@@ -28,11 +28,13 @@ def not_tested(report: AuditReport) -> tuple[str, ...]:
     """Return one sentence for everything this audit leaves open, the user's own sentences first."""
     own = report.settings.get(NOT_TESTED_KEY, [])
     sentences = [plain(item) for item in own] if isinstance(own, list) else [plain(own)]
+    if report.distribution is not None:
+        sentences.append("Membership: whether single records can be told to have been trained on; that takes an audit of its own.")
     if report.conformance is None:
         sentences.append("The implementation: no raw signals were recorded, so no conformance test was run.")
-    if report.scores is None and report.membership is None:
+    if report.scores is None and report.membership is None and report.distribution is None:
         sentences.append("The order of the scores: only counts at a threshold are known, so there is no ROC curve.")
     claims_something = math.isfinite(report.claim.epsilon)
-    if report.power is None and claims_something:
+    if report.power is None and report.distribution is None and claims_something:
         sentences.append("The power of this audit: how often it would notice a claim that is exactly reached is unknown.")
     return (*sentences, *ALWAYS, *((PROOF,) if claims_something else ()))

@@ -11,7 +11,7 @@ Rules (who may say what):
 - a claim of infinite epsilon claims nothing: no bound can contradict it, so it is "consistent" unless one of the above holds;
 - "tight": bound / claim >= 0.9;
 - "inconclusive": an ideal mechanism whose epsilon equals the claim would have left a bound of zero in more than half of such audits,
-  so silence means nothing here;
+  so silence means nothing here; or the largest bound that the audit could have given at all, with every guess right, is within the claim;
 - else "consistent", which reads "no violation found" and never "private".
 """
 
@@ -41,6 +41,7 @@ def decide(
     conformance: ConformanceReport | None = None,
     curve_tests: Sequence[CurveTest] = (),
     power: float | None = None,
+    reach: float | None = None,
 ) -> Verdict:
     """Apply the rules above.
 
@@ -52,6 +53,7 @@ def decide(
     conformance : the conformance tests of the run; None if the audit has none.
     curve_tests : tests of the claimed curve, finite-sample ones at a level that they share.
     power : probability that this audit leaves a positive bound if the claim is tight; None if unknown.
+    reach : the largest bound that this audit could have given, had every guess been right; None if unknown.
 
     Raises
     ------
@@ -73,6 +75,8 @@ def decide(
     if claim.epsilon > 0 and bound.epsilon >= TIGHT_SHARE * claim.epsilon:
         return "tight"
     if power is not None and power < LEAST_POWER:
+        return "inconclusive"
+    if reach is not None and reach <= claim.epsilon:
         return "inconclusive"
     return "consistent"
 

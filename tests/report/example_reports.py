@@ -14,6 +14,7 @@ from privacy_audit.estimate.bound import EpsilonBound
 from privacy_audit.estimate.hierarchical import HierarchicalEpsilonPosterior
 from privacy_audit.estimate.posterior import EpsilonPosterior
 from privacy_audit.estimate.signals.conformance_report import ConformanceReport, ConformanceTest
+from privacy_audit.report.distribution import DistributionEvidence, RatioPair, WorldsAttacked
 from privacy_audit.report.membership import ExposedRecord, MembershipEvidence
 from privacy_audit.report.record import AuditReport
 
@@ -189,6 +190,7 @@ def edges() -> dict[str, AuditReport]:
         "close call": bare(claim=claim(1.0), bound=bound(1.0004)),
         "many bounds": report(other_bounds=many),
         **shadow_reports(),
+        **distribution_reports(),
     }
 
 
@@ -206,3 +208,77 @@ def shadow_reports() -> dict[str, AuditReport]:
         "few guesses": shadow_report(membership=few, posterior=None, claim=claimless, bound=bound(0.0), power=1.0),
         "many attacks": shadow_report(membership=many, scores=scores()),
     }
+
+
+def ratio_pair(p: float = 0.5, q: float = 0.2, *, right: tuple[int, int] = (150, 160), n: int = 200, **changes: object) -> RatioPair:
+    """Three attacks on n victims of each world; the first is the chosen one."""
+    k0, k1 = right
+
+    def one(name: str, access: str, k0: int, k1: int, shadows: float | None) -> WorldsAttacked:
+        return WorldsAttacked(name=name, access=access, counts=AttackCounts(tp=k1, fn=n - k1, tn=k0, fp=n - k0), shadow_accuracy=shadows)
+
+    fields: dict[str, object] = {
+        "p": p,
+        "q": q,
+        "attacks": (
+            one("OutputMetaClassifier", "black box", k0, k1, 0.79),
+            one("KLTest", "black box", (2 * k0 + n) // 3, k1, 0.74),
+            one("LossTest", "label only", n // 2, n // 2 + 3, None),
+        ),
+        "chosen": "OutputMetaClassifier",
+    }
+    return RatioPair(**(fields | changes))
+
+
+def distribution_evidence(**changes: object) -> DistributionEvidence:
+    fields: dict[str, object] = {
+        "pairs": (
+            ratio_pair(0.5, 0.2),
+            ratio_pair(0.5, 0.3, right=(140, 131)),
+            ratio_pair(0.5, 0.4, right=(117, 104)),
+            ratio_pair(0.5, 0.8, right=(163, 168)),
+        ),
+        "n_train": 1000,
+        "n_shadow": 100,
+        "sampling": "quota",
+        "reach": 0.0117,
+        "label_rate": (0.75, 0.25),
+    }
+    return DistributionEvidence(**(fields | changes))
+
+
+SIZE_FINDING = (
+    "size side channel: 1000 training records on average in world 0.5, 400 in world 0.2; a model's outputs show its training size, so part "
+    "of the accuracy is of the size; fix it"
+)
+
+
+def distribution_reports() -> dict[str, AuditReport]:
+    perfect = ratio_pair(right=(200, 200), findings=(SIZE_FINDING,), undefended=ratio_pair(right=(130, 140)).attack)
+    defended = distribution_evidence(pairs=(perfect,), defense="each training sample is thinned to 160 records")
+    counts = AttackCounts(tp=12, fn=8, tn=11, fp=9)
+    strange = tuple(WorldsAttacked(name=name, access="white box", counts=counts) for name in (*HOSTILE, " ".join(HOSTILE)))
+    spread = tuple(ratio_pair(0.5, k / 10, attacks=strange, chosen=HOSTILE[0], findings=HOSTILE) for k in range(11) if k != 5)
+    many = distribution_evidence(pairs=spread, defense=" ".join(HOSTILE), sampling="iid", label_rate=())
+    return {
+        "a distribution": distribution_report(),
+        "a distribution and a claim within reach": distribution_report(claim=claim(0.005)),
+        "a distribution and a claim beyond reach": distribution_report(claim=claim(1.0)),
+        "a claim that a distribution refutes": distribution_report(claim=claim(0.001)),
+        "a defended distribution": distribution_report(distribution=defended),
+        "many ratios": distribution_report(distribution=many),
+        "worse than guessing": distribution_report(distribution=distribution_evidence(pairs=(ratio_pair(right=(40, 30)),))),
+    }
+
+
+def distribution_report(**changes: object) -> AuditReport:
+    """An audit of a training distribution, without a claim."""
+    fields: dict[str, object] = {
+        "claim": claim(math.inf, mechanism="nothing is claimed", assumptions=()),
+        "bound": bound(0.0021, method="distribution advantage", assumptions=("The attack was chosen beforehand.",)),
+        "threat_model": {"attacker sees": "one trained model", "attacker knows": "both ratios"},
+        "settings": {"records": 48842, "trainer": "multi-layer perceptron 32-16-8"},
+        "title": "Adult census, share of women",
+        "distribution": distribution_evidence(),
+    }
+    return AuditReport(**(fields | changes))

@@ -36,6 +36,11 @@ epsilons = st.floats(0, 50)
         (1.0, 0.0, {"power": LEAST_POWER}, "consistent"),
         (1.0, 0.0, {"power": None}, "consistent"),
         (1.0, 0.5, {"conformance": conformance()}, "consistent"),
+        (1.0, 0.5, {"reach": 1.0}, "inconclusive"),
+        (1.0, 0.5, {"reach": 1.01}, "consistent"),
+        (1.0, 0.95, {"reach": 0.97}, "tight"),
+        (0.3, 0.5, {"reach": 0.5}, "violation"),
+        (math.inf, 0.5, {"reach": 0.5}, "consistent"),
     ],
 )
 def test_rules(claimed: float, shown: float, more: dict, verdict: str) -> None:

@@ -8,6 +8,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from attacks.distribution.chosen_queries import ChosenQueries
+from attacks.distribution.combined import CombinedAttack
 from attacks.distribution.kl_test import KLTest
 from attacks.distribution.label_only import LabelOnly
 from attacks.distribution.loss_test import LossTest
@@ -34,6 +35,7 @@ ATTACKS = {
     "output, lda": OutputMetaClassifier(strengths=()),
     "label only": LabelOnly(OutputMetaClassifier()),
     "label only, per point": LabelOnly(PerPointThresholdTest()),
+    "combined": CombinedAttack(),
     "chosen queries": ChosenQueries(OutputMetaClassifier(), n_queries=20),
 }
 STRONG = [name for name in ATTACKS if not name.startswith(("loss", "threshold"))]
