@@ -48,7 +48,7 @@ class PerPointThresholdTest(WorldAttack):
             cuts = best_cuts(margins[kept], world[kept])
             held_out[held] = np.stack([_votes(cuts, _best(cuts, fraction), margins[held]) for fraction in FRACTIONS], axis=1)
         vote_cuts = best_cuts(held_out, world, upward=True)
-        best = int(vote_cuts.accuracy.argmax())
+        best = int(vote_cuts.accuracy.round(12).argmax())
         self.fraction_ = FRACTIONS[best]
         self.vote_cut_ = float(vote_cuts.at[best])
         self.cuts_ = best_cuts(margins, world)
@@ -65,7 +65,7 @@ def flat_margins(views: ModelViews) -> Floats:
 
 def _best(cuts: Cuts, fraction: float) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
     n_kept = max(1, round(fraction * len(cuts.accuracy)))
-    return np.argsort(-cuts.accuracy, kind="stable")[:n_kept]
+    return np.argsort(-cuts.accuracy.round(12), kind="stable")[:n_kept]
 
 
 def _votes(cuts: Cuts, kept: np.ndarray[tuple[int], np.dtype[np.intp]], margins: Floats) -> Floats:

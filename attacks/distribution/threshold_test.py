@@ -37,7 +37,7 @@ class ThresholdTest(WorldAttack):
         one_of(METRICS, metric=self.metric)
         metrics, world = stacked(world_metrics(shadow_0, self.metric), world_metrics(shadow_1, self.metric))
         cuts = best_cuts(metrics, world)
-        self.sample_ = int(cuts.accuracy.argmax())
+        self.sample_ = int(cuts.accuracy.round(12).argmax())
         self.cut_ = best_cuts(metrics[:, self.sample_], world)
 
     def _decide(self, victims: ModelViews) -> Floats:

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ VALUES = st.lists(st.tuples(st.integers(-6, 6), st.booleans()), min_size=2, max_
 def tried_one_by_one(values, world, upward):
     """(accuracy, gap) of the best midpoint, by trying all of them; 1/2 and no gap where there is none."""
     ordered, found = sorted(set(values)), [(0.5, 0.0)] if len(set(values)) == 1 else []
-    for low, high in zip(ordered, ordered[1:], strict=False):
+    for low, high in pairwise(ordered):
         above = np.array(values) > (low + high) / 2
         accuracy = (np.mean(above[world]) + np.mean(~above[~world])) / 2
         found += [(accuracy, high - low)] + ([] if upward else [(1 - accuracy, high - low)])

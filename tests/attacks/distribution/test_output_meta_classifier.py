@@ -63,10 +63,13 @@ def test_one_standard_error_rule():
     assert simplest_good(np.array([0.9, 1.0, 1.0]), 100) == 1
 
 
-def test_a_weak_direction_in_loud_noise_needs_a_weak_penalty(rng):
-    """The worlds differ along one direction that is quiet beside a shared loud one: strong penalties follow the noise."""
-    law = SimulatedModels(rng, effect=0.15, rank=1, noise=0.05)
-    law.directions = 6 * law.directions + 0 * law.base
+def test_a_quiet_difference_beside_a_loud_direction_needs_a_weak_penalty(rng):
+    """The worlds differ by (1, -1) on pairs of queries, quietly; all models vary loudly by (4, 3), along which the difference has a share."""
+    law = SimulatedModels(rng, rank=1, noise=0.05)
+    law.effect[:] = 0
+    law.effect[:, 1] = np.where(np.arange(60) % 2 == 0, 0.3, -0.3)
+    law.directions[0] = 0
+    law.directions[0, :, 1] = np.where(np.arange(60) % 2 == 0, 4.0, 3.0)
     shadows, victims = (law.of(0, 60), law.of(1, 60)), (law.of(0, 100), law.of(1, 100))
     chosen = OutputMetaClassifier().fit(*shadows)
     strong = OutputMetaClassifier(strengths=(1e-5,), with_lda=False).fit(*shadows)

@@ -79,6 +79,6 @@ def test_the_best_of_ten_coins_is_covered_and_without_payment_is_not(rng):
     for _ in range(2000):
         found = best_on_victims({str(k): counts(*rng.binomial(100, 0.5, size=2), 100) for k in range(10)}, level=0.8)
         misses += not found.interval[0] <= 0.5 <= found.interval[1]
-        bare_misses += abs(found.accuracy - 0.5) > 1.2816 * (0.5 / 200) ** 0.5 / 2**0.5
+        bare_misses += abs(found.accuracy - 0.5) > 1.2816 * 0.05 / 2**0.5
     assert binom.sf(misses - 1, 2000, 0.2) > 1e-6
     assert binom.sf(bare_misses - 1, 2000, 0.2) < 1e-6
