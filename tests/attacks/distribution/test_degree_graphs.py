@@ -101,7 +101,7 @@ def test_features_are_prototypes_and_noise(rng):
 
 def degree_game(law0, law1, **options):
     trainer = replace(linear_trainer(), make_model=partial(nn.Linear, 12, 2))
-    return DegreeGame(law0, law1, 150, n_features=4, n_queries=200, trainer=trainer, **options)
+    return DegreeGame(law0, law1, 300, n_features=4, n_queries=200, trainer=trainer, **options)
 
 
 def test_far_laws_are_told_apart(rng):

@@ -68,11 +68,23 @@ def test_fixed_cells_leave_nothing_to_find(rng):
     assert result.settings.defense["cells"] != "public"
 
 
+@pytest.mark.slow
+def test_fixed_cells_leave_nothing_in_many_games(rng):
+    """Of 60 independent games at most 5 % are significant at 5 %: above 14 has probability 2e-7. Property alone: nearly all are."""
+
+    def n_significant(defense):
+        games = (small_game(rng, n_train=400, alpha1=0.05, defense=defense) for _ in range(60))
+        return sum(independence(game.run([ATTACK], n_shadow=20, n_victim=40, rng=rng).counts) < 0.05 for game in games)
+
+    assert n_significant(RebalanceDefense()) <= 14
+    assert n_significant(RebalanceDefense(cells=None, fixed_size=40)) > 30
+
+
 @pytest.mark.parametrize("fixed_size", [None, 40])
 def test_balancing_the_property_alone_is_caught(rng, fixed_size):
     """The broken twin: P(label | property) still depends on alpha, as the label rate is fixed; without a fixed size, so does the size."""
     defense = RebalanceDefense(cells=None, fixed_size=fixed_size)
-    result = small_game(rng, n_train=400, alpha1=0.05, defense=defense).run([ATTACK], n_shadow=40, n_victim=100, rng=rng)
+    result = small_game(rng, n_train=400, alpha1=0.05, defense=defense).run([ATTACK], n_shadow=40, n_victim=200, rng=rng)
     assert independence(result.counts) < 1e-6
     assert [finding.name for finding in result.findings] == ([] if fixed_size else ["size_side_channel"])
     if not fixed_size:
