@@ -31,7 +31,7 @@ def plain_law(right, victims, n_nodes=61):
     z_mass = stats.norm.pdf(z) / stats.norm.pdf(z).sum()
     tau, mu = np.linspace(0.01, 4, 50), np.linspace(-0.5, 3.5, n_nodes)
     x = mu[:, None] + tau[:, None, None] * z
-    weight = np.exp(-(tau**2) / 2)[:, None, None] * np.exp(-((mu[:, None] / 1.5) ** 2 + (mu / 1.5) ** 2) / 2)
+    weight = np.exp(-(tau**2) / 2)[:, None, None] * np.exp(-((mu[:, None] / 3) ** 2 + (mu / 3) ** 2) / 2)
     for world, axis in ((0, 2), (1, 1)):
         log_sum = 0.0
         for k in right[world]:
@@ -211,12 +211,15 @@ class TestRecord:
     def test_extremes(self):
         perfect = fit(np.full((2, 3), 100))
         assert perfect.all_right
-        assert 0.6 < perfect.ppf(0.025) < 0.95 < perfect.median < 1  # with three repeats the prior leaves room for a wide law
+        assert 0.95 < perfect.ppf(0.025) < perfect.median < 1
+        assert fit(np.full((2, 3), 100), mu_scale=1.5).ppf(0.025) < 0.8  # a narrow prior draws it down
         alone = fit(RIGHT[:, :1])
         assert np.diff(alone.interval())[0] > 2 * np.diff(AccuracyPosterior(records()[0]).interval())[0]
 
     def test_bad_input(self):
         with pytest.raises(ValueError, match="method"):
             fit(method="laplace")
+        with pytest.raises(ValueError, match="mu_scale"):
+            fit(mu_scale=0.0)
         with pytest.raises(ValueError, match="empty"):
             HierarchicalAccuracyPosterior([], shared_victims=False)
