@@ -75,14 +75,22 @@ def _lower_tail(x: BetaLaw, y: BetaLaw, s: FloatArray) -> tuple[FloatArray, Floa
         v = left[part][:, None] + half * (1 + _X)
         share, rest = special.expit(v), special.expit(-v)
         whole = s[row][:, None]
-        t, u, other = whole * share, (1 - whole) + whole * rest, whole * rest
+        t, u, other, other_rest = whole * share, (1 - whole) + whole * rest, whole * rest, (1 - whole) + whole * share
         law = q.take(row)
         mass = p.take(row).logit_density(t, u) * (rest / u * half) * _W
-        cdf = special.betainc(law.a[:, None], law.b[:, None], other)
-        slope = law.logit_density(other, (1 - whole) + t) / (other * ((1 - whole) + t))
+        cdf = _cdf(law, other, other_rest)
+        slope = law.logit_density(other, other_rest) / (other * other_rest)
         np.add.at(tail, row, np.einsum("ij,ij->i", mass, cdf))
         np.add.at(density, row, np.einsum("ij,ij->i", mass, slope))
     return tail, density
+
+
+def _cdf(law: BetaLaw, t: FloatArray, u: FloatArray) -> FloatArray:
+    """Return P(T <= t) at points t = 1 - u, each accurate to its last digits."""
+    a, b, small = law.a[:, None], law.b[:, None], t <= 0.5
+    tail = special.betainc(np.where(small, a, b), np.where(small, b, a), np.where(small, t, u))
+    cdf: FloatArray = np.where(small, tail, 1 - tail)
+    return cdf
 
 
 def _panels(p: BetaLaw, rows: Index, low: FloatArray, high: FloatArray) -> tuple[Index, FloatArray, FloatArray]:

@@ -11,7 +11,7 @@ from privacy_audit.estimate.model_effects.nuts import ChainCheck, run_chains
 from privacy_audit.estimate.rates.beta_law import FloatArray
 from privacy_audit.estimate.worlds.repeat_grid import TAU_SCALE
 from privacy_audit.estimate.worlds.repeat_likelihood import mean_rate_of_adversaries
-from privacy_audit.estimate.worlds.victim_sample import MU_SCALE, Adversaries
+from privacy_audit.estimate.worlds.victim_sample import Adversaries, SampleEffect
 
 _ROWS_AT_ONCE = 4096
 
@@ -52,27 +52,25 @@ class ChainLaw:
         return np.asarray(np.quantile(self.adversaries.tau, q), dtype=np.float64)
 
 
-def sample_repeats(
-    right: FloatArray, trials: FloatArray, victim_error: FloatArray, *, rng: np.random.Generator
-) -> tuple[ChainLaw, ChainCheck]:
+def sample_repeats(right: FloatArray, trials: FloatArray, effect: SampleEffect, *, rng: np.random.Generator) -> tuple[ChainLaw, ChainCheck]:
     """Sample the model of `repeat_grid` and `victim_sample`, with one standard normal effect per adversary and world.
 
     Parameters
     ----------
     right, trials : k_{r,w} and m_{r,w}, shape (2, R).
-    victim_error : e_w, shape (2,); 0 where repeats have victims of their own.
+    effect : of the sample of victims, and the prior of mu.
     rng : seeds the chains.
     """
     import pymc  # type: ignore[import-untyped]
 
     with pymc.Model() as model:
         tau = pymc.HalfNormal("tau", TAU_SCALE)
-        for world, (k, m, error) in enumerate(zip(right, trials, victim_error.tolist(), strict=True)):
-            mu = pymc.Normal(f"mu_{world}", 0.0, MU_SCALE)
+        for world, (k, m, error) in enumerate(zip(right, trials, effect.error.tolist(), strict=True)):
+            mu = pymc.Normal(f"mu_{world}", 0.0, effect.mu_scale)
             shift = error * pymc.Normal(f"shift_{world}", 0.0, 1.0) if error > 0 else 0.0
             nu = pymc.Deterministic(f"nu_{world}", mu + shift)
-            effect = pymc.Normal(f"effect_{world}", size=len(k))
-            pymc.Binomial(f"right_{world}", n=m.astype(np.int64), logit_p=nu + tau * effect, observed=k.astype(np.int64))
+            own = pymc.Normal(f"effect_{world}", size=len(k))
+            pymc.Binomial(f"right_{world}", n=m.astype(np.int64), logit_p=nu + tau * own, observed=k.astype(np.int64))
     draws, check = run_chains(model, ("mu_0", "mu_1", "nu_0", "nu_1", "tau"), rng=rng)
     mu, nu = (np.stack([draws[f"{name}_{world}"].ravel() for world in (0, 1)]) for name in ("mu", "nu"))
     adversaries = Adversaries(mu=mu, nu=nu, tau=draws["tau"].ravel())

@@ -1,6 +1,6 @@
 """The joint posterior of what repeats of a game share: mu_0, mu_1 and tau, on a grid.
 
-In world w adversary r has logit p_{r,w} ~ Normal(mu_w, tau); mu_w ~ Normal(0, 1.5) or wider, tau ~ HalfNormal(1), one tau for both
+In world w adversary r has logit p_{r,w} ~ Normal(mu_w, tau); mu_w ~ Normal(0, mu_scale), tau ~ HalfNormal(1), one tau for both
 worlds. Given tau the worlds are independent, so the posterior is a mixture over tau of two one-dimensional laws. Nodes of tau are equally
 spaced in ln tau on the range that holds the mass; below it the likelihood no longer changes, and the mass there is given to the first
 node. Nodes of mu, for each tau their own, are center + scale sinh(t), t equally spaced on the range that holds the mass.

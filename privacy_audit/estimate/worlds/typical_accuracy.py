@@ -19,7 +19,7 @@ from privacy_audit.estimate.model_effects import law_numerics
 from privacy_audit.estimate.rates.beta_law import FloatArray
 from privacy_audit.estimate.worlds.repeat_grid import RepeatGrid, repeat_grid
 from privacy_audit.estimate.worlds.repeat_likelihood import mean_rate_of_adversaries
-from privacy_audit.estimate.worlds.victim_sample import Adversaries, draw_population, nu_scale, population_grid
+from privacy_audit.estimate.worlds.victim_sample import Adversaries, SampleEffect, population_grid
 
 
 class TypicalLaw(Protocol):
@@ -65,21 +65,21 @@ class GridLaw:
     Parameters
     ----------
     grid : posterior of (tau, nu_0, nu_1), with nu for the sample of victims.
-    victim_error : e_w of `victim_sample`, shape (2,).
+    effect : of the sample of victims.
     slices : for the population of victims.
     center : the mean.
     """
 
     grid: RepeatGrid
-    victim_error: FloatArray
+    effect: SampleEffect
     slices: tuple[_Slice, ...]
     center: float
 
     @classmethod
-    def of(cls, right: FloatArray, trials: FloatArray, victim_error: FloatArray) -> GridLaw:
+    def of(cls, right: FloatArray, trials: FloatArray, effect: SampleEffect) -> GridLaw:
         """Return the law given k_{r,w} and m_{r,w}, shape (2, R)."""
-        sample = repeat_grid(right, trials, nu_scale(victim_error))
-        grid = population_grid(sample, victim_error)
+        sample = repeat_grid(right, trials, effect.prior_scale)
+        grid = population_grid(sample, effect)
         a = mean_rate_of_adversaries(grid.mu, grid.tau[:, None])
         mass = grid.density / grid.density.sum(axis=2, keepdims=True)
         mean = (mass * a).sum(axis=2)
@@ -89,7 +89,7 @@ class GridLaw:
             for i in range(len(grid.tau))
         ]
         center = float(grid.weight @ mean.mean(axis=0))
-        return cls(grid=sample, victim_error=victim_error, slices=tuple(slices), center=center)
+        return cls(grid=sample, effect=effect, slices=tuple(slices), center=center)
 
     def exceedance(self, at: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return P(A > at) and the density."""
@@ -116,7 +116,7 @@ class GridLaw:
     def draw(self, n: int, rng: np.random.Generator) -> Adversaries:
         """Draw the parameters."""
         nu, tau = self.grid.draw(n, rng)
-        return Adversaries(mu=draw_population(nu, self.victim_error, rng), nu=nu, tau=tau)
+        return Adversaries(mu=self.effect.draw(nu, rng), nu=nu, tau=tau)
 
     def tau_quantile(self, q: FloatArray) -> FloatArray:
         """Return quantiles of tau."""

@@ -1,9 +1,9 @@
 """What a sample of victims that all repeats share does to a rate: it moves every adversary the same way.
 
 A sample of easy victims makes all adversaries look good at once, and no number of repeats averages that out. So the repeats tell about
-nu_w = mu_w + b_w, where b_w ~ Normal(0, e_w) is the shift of this sample and mu_w ~ Normal(0, 1.5) belongs to the population of victims:
+nu_w = mu_w + b_w, where b_w ~ Normal(0, e_w) is the shift of this sample and mu_w ~ Normal(0, s) belongs to the population of victims:
 
-    nu_w ~ Normal(0, sqrt(1.5^2 + e_w^2))        mu_w | nu_w ~ Normal(c nu_w, 1.5 e_w / sqrt(1.5^2 + e_w^2)),  c = 1.5^2 / (1.5^2 + e_w^2)
+    nu_w ~ Normal(0, sqrt(s^2 + e_w^2))        mu_w | nu_w ~ Normal(c nu_w, s e_w / sqrt(s^2 + e_w^2)),  c = s^2 / (s^2 + e_w^2)
 
 e_w is taken at its largest, the error of a logit from m_w victims, 1 / sqrt(m_w p (1 - p)): that is right where every adversary is right
 about the same victims, and too much where they differ. The scatter within a repeat is left in full as well. Victims of one's own: e_w = 0.
@@ -19,9 +19,45 @@ from scipy.interpolate import CubicSpline
 from privacy_audit.estimate.rates.beta_law import FloatArray
 from privacy_audit.estimate.worlds.repeat_grid import RepeatGrid
 
-MU_SCALE = 1.5
 _FINE, _NODES = 301, 241
 _REACH = 8.5  # standard deviations
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SampleEffect:
+    """How far a sample of victims may move the logits of all adversaries.
+
+    Parameters
+    ----------
+    mu_scale : s, standard deviation of mu_w under the prior.
+    error : e_w, shape (2,).
+    """
+
+    mu_scale: float
+    error: FloatArray
+
+    @property
+    def prior_scale(self) -> FloatArray:
+        """Standard deviation of nu_w under the prior, shape (2,)."""
+        scale: FloatArray = np.sqrt(self.mu_scale**2 + self.error**2)
+        return scale
+
+    @property
+    def shrink(self) -> FloatArray:
+        """c, shape (2,)."""
+        share: FloatArray = (self.mu_scale / self.prior_scale) ** 2
+        return share
+
+    @property
+    def spread(self) -> FloatArray:
+        """Standard deviation of mu_w given nu_w, shape (2,)."""
+        spread: FloatArray = self.mu_scale * self.error / self.prior_scale
+        return spread
+
+    def draw(self, nu: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """Draw mu given nu, shape (2, n)."""
+        mu: FloatArray = self.shrink[:, None] * nu + self.spread[:, None] * rng.standard_normal(nu.shape)
+        return mu
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,37 +84,18 @@ def shared_victim_error(right: FloatArray, trials: FloatArray) -> FloatArray:
     return error
 
 
-def nu_scale(error: FloatArray) -> FloatArray:
-    """Return the standard deviation of nu_w under the prior, shape (2,)."""
-    scale: FloatArray = np.sqrt(MU_SCALE**2 + error**2)
-    return scale
-
-
-def draw_population(nu: FloatArray, error: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Draw mu given nu, shape (2, n)."""
-    shrink, spread = _given_nu(error)
-    mu: FloatArray = shrink[:, None] * nu + spread[:, None] * rng.standard_normal(nu.shape)
-    return mu
-
-
-def population_grid(grid: RepeatGrid, error: FloatArray) -> RepeatGrid:
+def population_grid(grid: RepeatGrid, effect: SampleEffect) -> RepeatGrid:
     """Return the posterior of (tau, mu_0, mu_1) from that of (tau, nu_0, nu_1); the nodes t are then those of mu itself."""
-    if not error.any():
+    if not effect.error.any():
         return grid
-    shrink, spread = _given_nu(error)
     mu = np.empty((2, len(grid.tau), _NODES))
     density = np.empty_like(mu)
     for world in (0, 1):
         for i in range(len(grid.tau)):
             mu[world, i], density[world, i] = _convolved(
-                grid.t[world, i], grid.mu[world, i], grid.density[world, i], float(shrink[world]), float(spread[world])
+                grid.t[world, i], grid.mu[world, i], grid.density[world, i], float(effect.shrink[world]), float(effect.spread[world])
             )
     return RepeatGrid(tau=grid.tau, weight=grid.weight, t=mu, mu=mu, density=density)
-
-
-def _given_nu(error: FloatArray) -> tuple[FloatArray, FloatArray]:
-    scale = nu_scale(error)
-    return (MU_SCALE / scale) ** 2, MU_SCALE * error / scale
 
 
 def _convolved(t: FloatArray, nu: FloatArray, density: FloatArray, shrink: float, spread: float) -> tuple[FloatArray, FloatArray]:
