@@ -43,6 +43,7 @@ ATTACKS: dict[str, WorldAttack] = {
     "KL, calibrated": KLTest(),
     "KL, cut at 0": KLTest(calibrate=False),
     "output meta-classifier": OutputMetaClassifier(),
+    "output meta-classifier, probabilities": OutputMetaClassifier(of="probabilities"),
     "combined": CombinedAttack(),
     "label only": LabelOnly(OutputMetaClassifier()),
 }

@@ -1,10 +1,11 @@
-"""Combined attack: the mean of several attacks' decisions, each on the scale of held-out shadow models.
+"""Combined attack: a mean of several attacks' decisions, each on the scale of held-out shadow models.
 
-    d_a(v) -> (d_a(v) - m_a) / s_a,     m_a = middle of both worlds' means, s_a = root of their mean variance, on held-out shadow models
-    decision = mean over the attacks a
+    z_a(v) = (d_a(v) - m_a) / s_a,    m_a = middle of both worlds' means, s_a = root of their mean variance, on held-out shadow models
+    decision = sum_a t_a z_a / sum_a t_a,    t_a = max(0, gap of the means / s_a), the attack's own separation
 
-Attacks that look at the same answers in different ways err on different victims, so their mean errs less than the best of them; no weights
-are learned, which few shadow models could not pay for. The middle of two means is a steadier cut than the best empirical one.
+Attacks that look at the same answers in different ways err on different victims, so their mean errs less than the best of them. Weights
+by separation would be the best ones for independent normal decisions; nothing else is learned, which few shadow models could not pay
+for. The middle of two means is a steadier cut than the best empirical one.
 Cost: folds + 1 fits of every attack.
 
 References
@@ -28,17 +29,18 @@ from attacks.distribution.views import Floats, ModelViews, joined_views
 
 
 class CombinedAttack(WorldAttack):
-    """Mean of standardized decisions.
+    """Weighted mean of standardized decisions.
 
     Parameters
     ----------
-    attacks : black-box attacks, cloned; None takes the KL test, the per-point test and the output meta-classifier.
+    attacks : black-box attacks, cloned; None takes the KL test, the per-point test, and linear classifiers of logits and of probabilities.
     folds, random_state : of the cross-validation over shadow models that sets the scales.
 
     Attributes
     ----------
     attacks_ : the fitted attacks.
-    middle_, spread_ : (A,) scales of their decisions; an attack that decides everything alike has infinite spread and no voice.
+    middle_, weight_ : (A,) the middles m_a and the weights t_a / s_a, which sum to 1 on the scale of z; an attack that decides everything
+        alike, or the wrong way round, has no voice.
     """
 
     def __init__(self, attacks: Sequence[WorldAttack] | None = None, *, folds: int = 5, random_state: int | None = 0) -> None:
@@ -59,16 +61,23 @@ class CombinedAttack(WorldAttack):
         means = held_out[~world].mean(axis=0), held_out[world].mean(axis=0)
         spread = np.sqrt((held_out[~world].var(axis=0) + held_out[world].var(axis=0)) / 2)
         self.middle_ = (means[0] + means[1]) / 2
-        self.spread_ = np.where(spread > 0, spread, np.inf)
+        spread = np.where(spread > 0, spread, np.inf)
+        voice = np.maximum(0.0, means[1] - means[0]) / spread
+        self.weight_ = voice / spread / max(voice.sum(), np.finfo(float).tiny)
         self.attacks_ = [clone(attack).fit(shadow_0, shadow_1) for attack in attacks]
 
     def _decide(self, victims: ModelViews) -> Floats:
-        return np.asarray(((_decisions(self.attacks_, victims) - self.middle_) / self.spread_).mean(axis=1))
+        return np.asarray((_decisions(self.attacks_, victims) - self.middle_) @ self.weight_)
 
 
 def default_members() -> tuple[WorldAttack, ...]:
     """Return the attacks that are combined where none are given."""
-    return KLTest(calibrate=False), PerPointThresholdTest(), OutputMetaClassifier()
+    return (
+        KLTest(calibrate=False),
+        PerPointThresholdTest(),
+        OutputMetaClassifier(strengths=(1e-2,), with_lda=False),
+        OutputMetaClassifier(of="probabilities", strengths=(1e-1,), with_lda=False),
+    )
 
 
 def _decisions(attacks: Sequence[WorldAttack], views: ModelViews) -> Floats:

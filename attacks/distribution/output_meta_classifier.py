@@ -1,6 +1,6 @@
 """Output meta-classifier: a linear classifier on the victim's logits at the queries. The default attack.
 
-    features = logit margins, clipped to +-15, standardized on the shadow models
+    features = logit margins, clipped to +-15, standardized on the shadow models; or probabilities, centered
     ridge logistic regression, C from 1e-5 to 1e-1, or linear discriminant analysis with Ledoit-Wolf shrinkage
 
 Held-out shadow models choose, by the one-standard-error rule: of all candidates that aren't clearly worse than the best the one with the
@@ -20,11 +20,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from attacks.distribution.attack import WorldAttack
-from attacks.distribution.features import OutputFeatures
+from attacks.distribution.features import Of, OutputFeatures
 from attacks.distribution.shadow_labels import stacked, world_folds
 from attacks.distribution.span import Line, in_own_span, ridge_logistic, shrinkage_lda
 from attacks.distribution.views import Bools, Floats, ModelViews
-from mechanisms.validation import positive
+from mechanisms.validation import one_of, positive
 
 STRENGTHS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 SHRUNK = "shrinkage_lda"
@@ -36,6 +36,7 @@ class OutputMetaClassifier(WorldAttack):
 
     Parameters
     ----------
+    of : "logits", clipped and standardized, or "probabilities", centered: better where models are very sure about many queries.
     strengths : values of C to choose from; a large C is a weak penalty.
     with_lda : also try shrinkage LDA.
     folds, random_state : of the cross-validation over shadow models; one candidate alone needs none.
@@ -52,8 +53,15 @@ class OutputMetaClassifier(WorldAttack):
     """
 
     def __init__(
-        self, *, strengths: Sequence[float] = STRENGTHS, with_lda: bool = True, folds: int = 5, random_state: int | None = 0
+        self,
+        *,
+        of: Of = "logits",
+        strengths: Sequence[float] = STRENGTHS,
+        with_lda: bool = True,
+        folds: int = 5,
+        random_state: int | None = 0,
     ) -> None:
+        self.of = of
         self.strengths = strengths
         self.with_lda = with_lda
         self.folds = folds
@@ -64,7 +72,7 @@ class OutputMetaClassifier(WorldAttack):
         candidates += [SHRUNK] if self.with_lda else []
         if not candidates:
             raise ValueError("strengths must not be empty unless with_lda is True")
-        self.features_ = OutputFeatures.of(shadow_0, shadow_1)
+        self.features_ = OutputFeatures.learned(one_of(("logits", "probabilities"), of=self.of), shadow_0, shadow_1)  # type: ignore[arg-type]
         features, world = stacked(self.features_(shadow_0), self.features_(shadow_1))
         coordinates, axes = in_own_span(features)
         accuracy = self._held_out(candidates, coordinates, world) if len(candidates) > 1 else np.zeros(1)

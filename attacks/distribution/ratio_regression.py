@@ -63,7 +63,7 @@ class RatioRegressor(BaseEstimator):  # type: ignore[misc]
         ValueError : fewer than two shares, lengths that differ, or fewer than 2 shadow models of a share.
         """
         shares = checked_shares(shadows, alphas)
-        self.features_ = OutputFeatures.of(*shadows)
+        self.features_ = OutputFeatures.learned("logits", *shadows)
         coordinates, axes = in_own_span(np.concatenate([self.features_(views) for views in shadows]))
         target = np.repeat(shares, [len(views) for views in shadows])
         self.support_ = float(shares.min()), float(shares.max())

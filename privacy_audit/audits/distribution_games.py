@@ -113,10 +113,11 @@ def coupling_of(game: DistributionInferenceGame) -> Coupling:
 
 def black_box_attacks() -> list[WorldAttack]:
     """Return fresh black-box attacks; what they need to see is a victim's answers."""
+    from attacks.distribution.combined import CombinedAttack
     from attacks.distribution.kl_test import KLTest
     from attacks.distribution.loss_test import LossTest
     from attacks.distribution.output_meta_classifier import OutputMetaClassifier
     from attacks.distribution.per_point import PerPointThresholdTest
     from attacks.distribution.threshold_test import ThresholdTest
 
-    return [OutputMetaClassifier(), KLTest(), PerPointThresholdTest(), ThresholdTest(), LossTest()]
+    return [CombinedAttack(), OutputMetaClassifier(), KLTest(), PerPointThresholdTest(), ThresholdTest(), LossTest()]

@@ -79,7 +79,7 @@ def _ratio_pair(pair: PlayedPair) -> RatioPair:
         q=second,
         attacks=tuple(_attacked(outcome) for outcome in result.outcomes),
         chosen=result.selected,
-        findings=tuple(finding.message for finding in result.findings),
+        findings=tuple(finding.message for finding in result.findings if finding.name != "one_sided_answers"),  # the table shows those
         undefended=None if pair.undefended is None else _attacked(pair.undefended.outcome()),
     )
 

@@ -33,6 +33,7 @@ ATTACKS = {
     "output": OutputMetaClassifier(),
     "output, one strength": OutputMetaClassifier(strengths=(1e-2,), with_lda=False),
     "output, lda": OutputMetaClassifier(strengths=()),
+    "output, probabilities": OutputMetaClassifier(of="probabilities"),
     "label only": LabelOnly(OutputMetaClassifier()),
     "label only, per point": LabelOnly(PerPointThresholdTest()),
     "combined": CombinedAttack(),

@@ -45,7 +45,9 @@ def test_an_attack_without_an_opinion_has_no_voice(rng):
     shadows, victims = (law.of(0, 20), law.of(1, 20)), law.of(0, 30)
     alone = CombinedAttack([KLTest(calibrate=False)]).fit(*shadows).decision_function(victims)
     beside = CombinedAttack([KLTest(calibrate=False), AlwaysZero()]).fit(*shadows).decision_function(victims)
-    np.testing.assert_allclose(beside, alone / 2)
+    np.testing.assert_allclose(beside, alone)
+    silent = CombinedAttack([AlwaysZero()]).fit(*shadows).decision_function(victims)
+    np.testing.assert_array_equal(silent, 0)
 
 
 def test_many_weak_attacks_together_beat_each(rng):

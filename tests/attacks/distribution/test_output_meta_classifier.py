@@ -64,7 +64,7 @@ def test_one_standard_error_rule():
 
 
 def test_a_quiet_difference_beside_a_loud_direction_needs_a_weak_penalty(rng):
-    """The worlds differ by (1, -1) on pairs of queries, quietly; all models vary loudly by (4, 3), along which the difference has a share."""
+    """The worlds differ by (1, -1) on pairs of queries, quietly; all models vary loudly by (4, 3), which has a share in it."""
     law = SimulatedModels(rng, rank=1, noise=0.05)
     law.effect[:] = 0
     law.effect[:, 1] = np.where(np.arange(60) % 2 == 0, 0.3, -0.3)
@@ -84,7 +84,7 @@ def test_features_are_clipped_and_constant_ones_are_nothing(rng):
     logits = views.logits.copy()
     logits[:, 0] = [0.0, 1e6]
     logits[0, 1] = [0.0, 1e6]
-    features = OutputFeatures.of(ModelViews(logits, views.queries))(ModelViews(logits, views.queries))
+    features = OutputFeatures.learned("logits", ModelViews(logits, views.queries))(ModelViews(logits, views.queries))
     assert (features[:, 0] == 0).all()
     assert np.abs(features).max() < 6**0.5
 
