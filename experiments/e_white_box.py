@@ -2,8 +2,8 @@
 
 CPSSW8 (earnings above the median; property female), shares 0.5 against 0.2, 1,000 training records drawn i.i.d., MLPs 32-16-8, Adam, 20
 epochs; shadow models and 200 victims per world come from disjoint pools. Expected with 500 shadows per world: the invariant network
-(Ganju et al. 2018, with sets) beats its flattened, order-dependent twin by at least 0.03 in accuracy; affinities (Suri et al. 2023) lie
-between a coin and 0.8. Both networks have the same MLPs, trainer and ensemble of 5. About 12 minutes on one core.
+(Ganju et al. 2018, with sets) beats its flattened, order-dependent twin by at least 0.03 in accuracy; affinities (Suri et al. 2023) get
+about 0.8. Both networks have the same MLPs, trainer and ensemble of 5. About 12 minutes on one core.
 
 Run: python experiments/e_white_box.py [--quick]
 """
