@@ -64,7 +64,7 @@ def test_one_standard_error_rule():
 
 
 def test_a_quiet_difference_beside_a_loud_direction_needs_a_weak_penalty(rng):
-    """The worlds differ by (1, -1) on pairs of queries, quietly; all models vary loudly by (4, 3), which has a share in it."""
+    """The worlds differ by (1, -1) on pairs of queries, quietly; all models vary loudly by (4, 3), which has a share of the difference."""
     law = SimulatedModels(rng, rank=1, noise=0.05)
     law.effect[:] = 0
     law.effect[:, 1] = np.where(np.arange(60) % 2 == 0, 0.3, -0.3)
