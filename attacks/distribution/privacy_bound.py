@@ -34,6 +34,7 @@ from mechanisms.validation import in_range, valid_delta, whole_number
 Floats = NDArray[np.float64]
 
 MOST_RECORDS = 10**12
+_LEAST_EPSILON = 1e-200  # below it the quotient of tanh and expm1 is its limit, which subnormal numbers would miss
 
 
 def distribution_advantage_bound(epsilon: float, delta: float, n_records: int, rate_gap: float, *, neighboring: Neighboring) -> float:
@@ -143,7 +144,7 @@ def _advantage_of_group(distance: Floats, epsilon: float, delta: float) -> Float
     with np.errstate(invalid="ignore", over="ignore"):
         loss = np.where(distance > 0, distance * epsilon, 0.0)
         pure = np.tanh(loss / 2)
-        share = 2 * delta * pure / np.expm1(epsilon) if epsilon > 0 else delta * distance
+        share = 2 * delta * pure / np.expm1(epsilon) if epsilon > _LEAST_EPSILON else delta * distance
     return np.asarray(np.minimum(1.0, pure + share), dtype=np.float64)
 
 

@@ -15,7 +15,7 @@ _MEANING = {
     "renyi_inf": "published bound; no observer manages with fewer",
     "kl": "tighter bound of the same kind",
     "hellinger": "tightest of the three bounds",
-    "gaussian": "approximation of exact, good from 100 on",
+    "gaussian": "approximates exact, within 3 % from 100 on",
 }
 _LIMITS = (
     "a lower limit of what the model tells about its training distribution: a stronger attack may show more, and an accuracy near 1/2 does "
