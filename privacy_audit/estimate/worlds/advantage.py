@@ -104,7 +104,7 @@ def advantage_lower_bound(counts: AttackCounts, level: float = 0.95, *, method: 
     --------
     >>> counts = AttackCounts(tp=160, fn=40, tn=150, fp=50)
     >>> [round(advantage_lower_bound(counts, method=name).advantage, 3) for name in ("likelihood_ratio", "clopper_pearson")]
-    [0.477, 0.422]
+    [0.476, 0.422]
     """
     if not isinstance(counts, AttackCounts):
         raise TypeError(f"counts must be AttackCounts, got {type(counts).__name__}")
