@@ -95,7 +95,7 @@ def test_audit(rng: np.random.Generator):
         def world(utility: list[float]) -> int:
             return exponential_mechanism(utility, epsilon=epsilon, sensitivity=1.0, neighboring=ADD_REMOVE, noise=noise).index
 
-        return audited_epsilon(lambda: world([1.0, 1.0]), lambda: world([0.0, 2.0]), {0}, 1500)
+        return audited_epsilon(lambda: world([1.0, 1.0]), lambda: world([0.0, 2.0]), {0}, 3000)
 
     p, q = (exponential_probabilities(u, epsilon=2.0, sensitivity=1.0) for u in ([1.0, 1.0], [0.0, 2.0]))
     assert 1.4 < largest_loss(p, q) <= 2.0

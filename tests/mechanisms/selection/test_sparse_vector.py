@@ -142,17 +142,17 @@ def test_sampler_has_the_enumerated_law():
 
 
 def test_audit():
-    """The pattern silent, firing on queries that cross over. False alarm 1e-6; a twin with an eighth of the noise is caught."""
+    """The pattern silent, firing on queries that cross over. False alarm 1e-6; a twin with a quarter of the noise is caught."""
 
     def bound(epsilon: float) -> float:
         def world(values: list[int]) -> tuple[bool, ...]:
             test = SparseVector(0.0, epsilon=epsilon, max_firings=1, sensitivity=1.0, neighboring=ADD_REMOVE, grid=1.0)
             return test.ask(values[0]).fired or not test.ask(values[1]).fired
 
-        return audited_epsilon(lambda: world([0, 1]), lambda: world([1, 0]), {False}, 1000)
+        return audited_epsilon(lambda: world([-1, 0]), lambda: world([0, -1]), {False}, 1000)
 
-    assert bound(1.0) <= 1.0
-    assert bound(8.0) > 1.0
+    assert bound(2.0) <= 2.0
+    assert bound(8.0) > 2.0
 
 
 def make(**changes: object) -> SparseVector:

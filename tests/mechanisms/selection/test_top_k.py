@@ -64,7 +64,7 @@ def test_audit():
             return first < 2 and second < 2
 
         near, far = [1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 2.0, 2.0]
-        return audited_epsilon(lambda: world(near), lambda: world(far), {True}, 1500)
+        return audited_epsilon(lambda: world(near), lambda: world(far), {True}, 2500)
 
     assert bound(1.0) <= 1.0
     assert bound(4.0) > 1.0
