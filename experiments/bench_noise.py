@@ -1,9 +1,10 @@
 """How fast is the protective noise, next to OpenDP's discrete Gaussian and Laplace?
 
-Time per element of vectors of `size` draws from operating-system entropy, the best of `repeats` calls after one that makes the table;
-table making is timed apart. The peer is `opendp` from the package index, in an environment of its own (`make bench` makes it): its
-`make_gaussian` and `make_laplace` over vectors of i64, exact rejection samplers in Rust, `peer_size` draws, lists in and out. Without that environment the
-peer's column says so. Expected: below 0.5 us an element at every scale, the peer tens of us. Two minutes.
+CPU time per element of vectors of `size` draws from operating-system entropy, one thread, the best of `repeats` calls after one that
+makes the table; table making is timed apart. The peer is `opendp` from the package index, in an environment of its own (`make bench`
+makes it): its `make_gaussian` and `make_laplace` over vectors of i64, exact rejection samplers in Rust, `peer_size` draws, lists in and
+out. Without that environment the peer's column says so. Expected: below 0.3 us an element at every scale, the peer tens of us. Two
+minutes.
 
 Run: python experiments/bench_noise.py
 """
@@ -39,9 +40,9 @@ mechanism = make(*space, scale=case["scale"])
 zeros = [0] * case["size"]
 times = []
 for _ in range(case["repeats"]):
-    start = time.perf_counter()
+    start = time.process_time()
     mechanism(zeros)
-    times.append(time.perf_counter() - start)
+    times.append(time.process_time() - start)
 print(json.dumps({"seconds": min(times), "version": version("opendp")}))
 """
 
@@ -70,9 +71,9 @@ def run(config: Config, source: NoiseSource) -> list[dict[str, object]]:
     }
     for law, (draw, tv) in laws.items():
         for scale in config.scales:
-            start = time.perf_counter()
+            start = time.process_time()
             draw(scale)
-            table_ms = 1e3 * (time.perf_counter() - start)
+            table_ms = 1e3 * (time.process_time() - start)
             us = _best(lambda draw=draw, scale=scale: draw(scale, config.size), config)
             row = {"law": law, "scale": scale, "us": us, "table_ms": table_ms, "tv": tv(scale)} | _peer(law, scale, config)
             rows.append(row)
@@ -84,9 +85,9 @@ def _best(call: Callable[[], object], config: Config) -> float:
     """Return the least time of a call, in microseconds per element."""
     times = []
     for _ in range(config.repeats):
-        start = time.perf_counter()
+        start = time.process_time()
         call()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return 1e6 * min(times) / config.size
 
 
