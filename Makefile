@@ -34,6 +34,8 @@ bench: $(VENV)/.installed .bench-venv/.installed
 	$(BIN)/python experiments/bench_probe.py
 	$(BIN)/python experiments/bench_command_line.py
 	$(BIN)/python experiments/bench_shadow.py
+	$(BIN)/python experiments/bench_distribution_training.py
+	$(BIN)/python experiments/bench_noise.py
 
 # Every estimator of the field on mechanisms of known epsilon.
 coverage: $(VENV)/.installed .bench-venv/.installed .jax-venv/.installed
@@ -61,7 +63,7 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 # The peers live in environments of their own.
 .bench-venv/.installed:
 	$(PYTHON) -m venv .bench-venv
-	.bench-venv/bin/python -m pip install --quiet --disable-pip-version-check privacy-estimates==0.1.0.post1
+	.bench-venv/bin/python -m pip install --quiet --disable-pip-version-check privacy-estimates==0.1.0.post1 opendp==0.16.0
 	touch $@
 
 .jax-venv/.installed:
