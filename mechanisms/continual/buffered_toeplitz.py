@@ -1,0 +1,122 @@
+"""The buffered Toeplitz counter: the square root with a state of a dozen numbers.
+
+R = C, the Toeplitz matrix of c_0 = 1, c_k = sum_{i<m} w_i th_i^{k-1} (`exponential_sums`), L = A C^{-1}. With states s_i, each step is
+
+    y = z - sum_i w_i s_i,    s_i <- th_i s_i + y,    noise of the release += y
+
+symbols: Delta_2^2 = sum_{k<T} c_k^2, of the actual c     ||L_t||^2 = sum_{k<t} l_k^2, l = running sums of 1/c
+Loss of the largest error against `square_root`: 0.3 % at T = 2^10 with m = 8, 0.05 % at T = 2^16 with m = 12. Cost: 2 m multiplications.
+
+References
+----------
+McMahan, Xu, Zhang, A Hassle-free Algorithm for Private Learning in Practice: Don't Use Tree Aggregation, Use BLTs, 2024. Dvijotham, McMahan,
+Pillutla, Steinke, Thakurta, FOCS 2024.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from mechanisms.continual.exponential_sums import ExponentialSum, root_as_exponentials
+from mechanisms.continual.factorization import Draw, Factorization, Floats, Noise, NoiseStream
+
+
+class BufferedToeplitz(Factorization):
+    """Square root with m buffers.
+
+    Parameters
+    ----------
+    horizon : T.
+    n_buffers : m; None takes 12, beyond T = 2^18 16.
+    """
+
+    name = "buffered_toeplitz"
+
+    def __init__(self, horizon: int, n_buffers: int | None = None) -> None:
+        super().__init__(horizon)
+        self.root = root_as_exponentials(horizon, n_buffers)
+
+    @property
+    def l2_sensitivity(self) -> float:
+        """Norm of c, the first column."""
+        return math.sqrt(float(np.sum(self.root.coefficients(self.horizon) ** 2)))
+
+    @property
+    def l1_sensitivity(self) -> float:
+        """Sum of c."""
+        return float(np.sum(self.root.coefficients(self.horizon)))
+
+    def squared_row_norms(self) -> Floats:
+        """Running sums of the squares of A C^{-1}'s coefficients."""
+        return np.cumsum(np.cumsum(self.root.inverse().coefficients(self.horizon)) ** 2)
+
+    @property
+    def n_state(self) -> int:
+        """Buffers and the noise of the last release."""
+        return self.root.n_terms + 1
+
+    def stream(self, dim: int) -> NoiseStream:
+        """Return a fresh stream."""
+        return InverseFilterStream(self.root, dim)
+
+    def right_matrix(self) -> Floats:
+        """Toeplitz matrix of c."""
+        self._require_small()
+        return np.asarray(np.tril(linalg.toeplitz(self.root.coefficients(self.horizon))))
+
+
+class InverseFilterStream(NoiseStream):
+    """Noise A diag(gain) C^{-1} diag(1/scale) z, with public tables `scale` and `gain` of length T, or none.
+
+    Parameters
+    ----------
+    root : c.
+    dim : coordinates.
+    scale, gain : (T,) public tables; None stands for ones.
+    """
+
+    def __init__(self, root: ExponentialSum, dim: int, scale: Floats | None = None, gain: Floats | None = None) -> None:
+        self._root, self._scale, self._gain = root, scale, gain
+        self._weight, self._rate = root.weight, root.rate[:, None]
+        self._buffer = np.zeros((root.n_terms, dim))
+        self._noise = np.zeros(dim)
+
+    def step(self, draw: Draw) -> Noise:
+        z, t = draw(1)[0], self.n_seen
+        y = (z if self._scale is None else z / self._scale[t]) - self._weight @ self._buffer
+        self._buffer *= self._rate
+        self._buffer += y
+        self._noise += y if self._gain is None else self._gain[t] * y
+        self.n_seen = t + 1
+        return self._noise.copy()
+
+    def run(self, draw: Draw, n_steps: int) -> Noise:
+        here = slice(self.n_seen, self.n_seen + n_steps)
+        z = np.array(draw(n_steps), dtype=np.float64)
+        if self._scale is not None:
+            z /= self._scale[here, None]
+        y = self._root.inverse().filtered(z) - self._echo(n_steps)
+        powers = self._rate ** np.arange(n_steps - 1, -1, -1)
+        self._buffer = self._rate**n_steps * self._buffer + powers @ y
+        noise = self._noise + np.cumsum(y if self._gain is None else self._gain[here, None] * y, axis=0)
+        self._noise, self.n_seen = noise[-1].copy(), here.stop
+        return np.asarray(noise)
+
+    def _echo(self, n_steps: int) -> Floats | float:
+        """Contribution of the buffers to the next y: C^{-1} of what they would give without new input."""
+        if self.n_seen == 0:
+            return 0.0
+        free = ((self._weight[:, None] * self._buffer).T @ (self._rate ** np.arange(n_steps))).T
+        return self._root.inverse().filtered(np.ascontiguousarray(free))
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        return {"buffer": self._buffer.copy(), "noise": self._noise.copy()}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]], n_seen: int) -> None:
+        self._buffer, self._noise = np.array(state["buffer"], dtype=np.float64), np.array(state["noise"], dtype=np.float64)
+        self.n_seen = n_seen
