@@ -1,0 +1,1 @@
+"""Noise that protects data: secure and seeded sources, exact integer samplers."""

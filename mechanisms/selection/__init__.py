@@ -1,0 +1,1 @@
+"""Choosing in private: a best candidate, the best few, the queries above a threshold."""
