@@ -140,7 +140,8 @@ class _KAryStream(NoiseStream):
             elif digit <= 0:
                 self._waiting[level, -digit] = 0  # the node farthest to the left is left behind
             else:
-                self._added[level] += self._typed(draw(1))[0]
+                fresh = self._typed(draw(1))[0]  # before the sum is looked up: the first whole draw replaces the arrays
+                self._added[level] += fresh
         return np.asarray(self._added.sum(axis=0) - self._waiting.sum(axis=(0, 1)))
 
     def _typed(self, fresh: Noise) -> Noise:
