@@ -85,11 +85,13 @@ class InverseFilterStream(NoiseStream):
 
     def __init__(self, root: ExponentialSum, dim: int, scale: Floats | None = None, gain: Floats | None = None) -> None:
         self._root, self._scale, self._gain = root, scale, gain
-        self._weight, self._rate = root.weight, root.rate[:, None]
+        self._weight, self._rate, self._single_rate = root.weight, root.rate[:, None], root.rate
         self._buffer = np.zeros((root.n_terms, dim))
         self._noise = np.zeros(dim)
 
     def step(self, draw: Draw) -> Noise:
+        if self._noise.size == 1:
+            return self._step_single(draw(1).item())
         z, t = draw(1)[0], self.n_seen
         y = (z if self._scale is None else z / self._scale[t]) - self._weight @ self._buffer
         self._buffer *= self._rate
@@ -97,6 +99,16 @@ class InverseFilterStream(NoiseStream):
         self._noise += y if self._gain is None else self._gain[t] * y
         self.n_seen = t + 1
         return self._noise.copy()
+
+    def _step_single(self, z: float) -> Noise:
+        """The same for one coordinate, in plain floats: half the time."""
+        t, buffer = self.n_seen, self._buffer.ravel()  # a view
+        y = (z if self._scale is None else z / self._scale.item(t)) - self._weight.dot(buffer).item()
+        buffer *= self._single_rate
+        buffer += y
+        self._noise[0] = noise = self._noise.item() + (y if self._gain is None else self._gain.item(t) * y)
+        self.n_seen = t + 1
+        return np.array([noise])
 
     def run(self, draw: Draw, n_steps: int) -> Noise:
         blocks = [self._run_block(draw, min(_BLOCK, n_steps - done)) for done in range(0, n_steps, _BLOCK)]
