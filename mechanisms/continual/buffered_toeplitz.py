@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,8 @@ from scipy import linalg
 
 from mechanisms.continual.exponential_sums import ExponentialSum, root_as_exponentials
 from mechanisms.continual.factorization import Draw, Factorization, Floats, Noise, NoiseStream
+
+_BLOCK = 256  # steps that a batch does in one matrix product; then the buffers carry on, which lets rounding errors die out
 
 
 class BufferedToeplitz(Factorization):
@@ -96,23 +99,25 @@ class InverseFilterStream(NoiseStream):
         return self._noise.copy()
 
     def run(self, draw: Draw, n_steps: int) -> Noise:
+        blocks = [self._run_block(draw, min(_BLOCK, n_steps - done)) for done in range(0, n_steps, _BLOCK)]
+        return np.concatenate(blocks) if blocks else np.zeros((0, len(self._noise)))
+
+    def _run_block(self, draw: Draw, n_steps: int) -> Noise:
         here = slice(self.n_seen, self.n_seen + n_steps)
-        z = np.array(draw(n_steps), dtype=np.float64)
-        if self._scale is not None:
-            z /= self._scale[here, None]
-        y = self._root.inverse().filtered(z) - self._echo(n_steps)
-        powers = self._rate ** np.arange(n_steps - 1, -1, -1)
-        self._buffer = self._rate**n_steps * self._buffer + powers @ y
+        z = draw(n_steps) if self._scale is None else draw(n_steps) / self._scale[here, None]
+        inverse, powers = self._block_tables
+        echo = powers[:, :n_steps].T @ (self._weight[:, None] * self._buffer)  # what the buffers would take away without new input
+        y = inverse[:n_steps, :n_steps] @ (z - echo)
+        self._buffer = self._rate**n_steps * self._buffer + powers[:, :n_steps][:, ::-1] @ y
         noise = self._noise + np.cumsum(y if self._gain is None else self._gain[here, None] * y, axis=0)
         self._noise, self.n_seen = noise[-1].copy(), here.stop
         return np.asarray(noise)
 
-    def _echo(self, n_steps: int) -> Floats | float:
-        """Contribution of the buffers to the next y: C^{-1} of what they would give without new input."""
-        if self.n_seen == 0:
-            return 0.0
-        free = ((self._weight[:, None] * self._buffer).T @ (self._rate ** np.arange(n_steps))).T
-        return self._root.inverse().filtered(np.ascontiguousarray(free))
+    @cached_property
+    def _block_tables(self) -> tuple[Floats, Floats]:
+        """The first rows of C^{-1}, and the powers of the rates; public."""
+        inverse = np.tril(linalg.toeplitz(self._root.inverse().coefficients(_BLOCK)))
+        return np.asarray(inverse), np.asarray(self._rate ** np.arange(_BLOCK))
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         return {"buffer": self._buffer.copy(), "noise": self._noise.copy()}

@@ -51,6 +51,7 @@ class Dense(Factorization):
     """
 
     name = "dense"
+    same_sign = False
 
     def __init__(self, horizon: int, *, objective: Literal["mean", "max"] = "mean", tolerance: float = 1e-4) -> None:
         super().__init__(horizon)

@@ -66,6 +66,8 @@ class Factorization(ABC):
 
     name: ClassVar[str]
     whole: ClassVar[bool] = False  # L has whole entries: whole noise stays whole, so exact integer samplers apply
+    complete: ClassVar[bool] = True  # noise is drawn when its row of R is complete: discrete Gaussian noise stays zCDP on adaptive streams
+    same_sign: ClassVar[bool] = True  # R^T R >= 0 entrywise: two opposite changes cost at most sqrt 2 of one
 
     def __init__(self, horizon: int) -> None:
         self.horizon = horizon

@@ -38,6 +38,7 @@ class KAry(Factorization):
 
     name = "k_ary"
     whole = True
+    complete = False
 
     def __init__(self, horizon: int, base: int | None = None) -> None:
         super().__init__(horizon)
