@@ -22,11 +22,11 @@ from mechanisms.continual.catalog import AUTOMATIC, LEAST_STATE, Objective, cand
 from mechanisms.continual.dense import Dense
 from mechanisms.continual.factorization import Factorization
 from mechanisms.continual.nuclear_bound import nuclear_bound
-from mechanisms.continual.step_change import step_change, valid_stream_neighboring
+from mechanisms.continual.step_sensitivity import step_change
 from mechanisms.continual.stream_budget import StreamBudget, stream_budget
 from mechanisms.guarantee import Neighboring
 from mechanisms.json_ready import JsonValue, json_ready
-from mechanisms.validation import one_of, whole_number
+from mechanisms.validation import one_of, positive, whole_number
 
 SCHEMA_VERSION = 1
 _HEADINGS = ("mechanism", "mean error", "max error", "mean factor", "max factor", "state", "")
@@ -42,7 +42,7 @@ class PlannedMechanism:
     mean_error, max_error : variance of a release per coordinate, mean and largest over steps.
     mean_factor, max_factor : the same in the unit change^2 / (2 rho), pure: 2 change^2 / epsilon^2.
     n_state : numbers of changing state per coordinate, at most.
-    whole : whether whole-number streams get exact whole-number noise.
+    whole : whether whole-number streams get exact whole-number noise (k_ary: only with Laplace noise, as it draws noise ahead).
     """
 
     name: str
@@ -60,7 +60,8 @@ class CounterPlan:
 
     Parameters
     ----------
-    horizon, dim, bound, max_state : as given.
+    horizon, dim, max_state : as given.
+    change : L2 norm (pure: L1 norm) of the change of one step.
     budget, neighboring, objective : as given, checked.
     mechanisms : one row per counter, sorted by the error of the objective.
     lower_bound : no linear counter has a smaller error of the objective (variance per coordinate).
@@ -71,7 +72,7 @@ class CounterPlan:
 
     horizon: int
     dim: int
-    bound: float
+    change: float
     max_state: int
     budget: StreamBudget
     neighboring: Neighboring
@@ -93,7 +94,7 @@ class CounterPlan:
         """Return the JSON-ready record."""
         rows = [{name: json_ready(getattr(row, name)) for name in PlannedMechanism.__dataclass_fields__} for row in self.mechanisms]
         budget = {"rho": self.budget.rho, "epsilon": self.budget.epsilon, "delta": self.budget.delta}
-        names = ("horizon", "dim", "bound", "max_state", "neighboring", "objective", "lower_bound", "lower_factor", "certified", "chosen")
+        names = ("horizon", "dim", "change", "max_state", "neighboring", "objective", "lower_bound", "lower_factor", "certified", "chosen")
         head: dict[str, JsonValue] = {"schema_version": SCHEMA_VERSION, **{name: json_ready(getattr(self, name)) for name in names}}
         return head | {"budget": json_ready(budget), "mechanisms": json_ready(rows)}
 
@@ -112,7 +113,7 @@ class CounterPlan:
     def _caption(self) -> str:
         b = self.budget
         spent = f"rho = {b.rho:.6g}" if b.epsilon is None else f"epsilon = {b.epsilon:.6g}, delta = {b.delta:.6g}"
-        stream = f"{self.horizon:,} steps, {self.dim:,} x [0, {self.bound:g}]"
+        stream = f"{self.horizon:,} steps, dim {self.dim:,}, change {self.change:.6g}"
         return f"Continual counters: {stream}, {spent}, neighbors: {self.neighboring.value}; errors are variances"
 
     def _cells(self) -> list[tuple[str, ...]]:
@@ -142,6 +143,8 @@ def plan_counter(
     neighboring: Neighboring,
     dim: int = 1,
     bound: float = 1.0,
+    signed: bool = True,
+    one_hot: bool = False,
     max_state: int = 64,
     objective: Objective = "mean",
     certificate: bool = False,
@@ -154,7 +157,7 @@ def plan_counter(
     rho, epsilon, delta : the budget: rho, or epsilon and delta (Gaussian noise), or epsilon alone (Laplace noise).
     neighboring : ZERO_OUT or REPLACE of one step.
     dim : coordinates of a step.
-    bound : values lie in [0, bound].
+    bound, signed, one_hot : what a step may hold, as for the counter: values in [-bound, bound], or [0, bound], or one-hot steps.
     max_state : numbers of state per coordinate that "auto" may use, at least 32.
     objective : "mean" or "max" error over steps.
     certificate : also make the dense optimum, and take its dual value as the lower bound; T up to 2,048, Gaussian noise.
@@ -172,7 +175,9 @@ def plan_counter(
     T, d, limit = whole_number(1, horizon=horizon), whole_number(1, dim=dim), whole_number(LEAST_STATE, max_state=max_state)
     one_of(("mean", "max"), objective=objective)
     budget = stream_budget(rho=rho, epsilon=epsilon, delta=delta)
-    unit = budget.unit * step_change(neighboring=neighboring, dim=d, bound=bound, pure=budget.pure) ** 2
+    change = step_change(neighboring, dim=d, bound=positive(bound=bound), signed=signed, one_hot=one_hot)
+    size = change.l1 if budget.pure else change.l2
+    unit = budget.unit * size**2
     if certificate and budget.pure:
         raise ValueError("certificate must be False for pure privacy: the dense optimum is for Gaussian noise")
     made = [make_factorization(name, T, objective=objective) for name in candidates(pure=budget.pure)]
@@ -182,10 +187,10 @@ def plan_counter(
     return CounterPlan(
         horizon=T,
         dim=d,
-        bound=float(bound),
+        change=size,
         max_state=limit,
         budget=budget,
-        neighboring=valid_stream_neighboring(neighboring),
+        neighboring=neighboring,
         objective=objective,
         mechanisms=tuple(rows),
         lower_bound=floor * unit,
@@ -198,7 +203,8 @@ def plan_counter(
 def _planned(made: Factorization, unit: float, pure: bool) -> PlannedMechanism:
     ratio = sensitivity_ratio(made, pure=pure)
     mean, largest = made.mean_error() * ratio, made.max_error() * ratio
-    return PlannedMechanism(made.name, mean * unit, largest * unit, mean, largest, made.n_state, made.whole)
+    whole = made.whole and (pure or made.name != "k_ary")
+    return PlannedMechanism(made.name, mean * unit, largest * unit, mean, largest, made.n_state, whole)
 
 
 def _error_of(objective: Objective) -> Callable[[PlannedMechanism], float]:

@@ -14,7 +14,6 @@ from mechanisms.accounting.gaussian import gaussian_delta
 from mechanisms.continual.catalog import MAKERS, choose_mechanism, error_factor, make_factorization
 from mechanisms.continual.nuclear_bound import nuclear_bound
 from mechanisms.continual.plan import plan_counter
-from mechanisms.continual.step_change import step_change
 from mechanisms.continual.stream_budget import stream_budget
 from mechanisms.guarantee import Neighboring
 
@@ -56,7 +55,7 @@ def test_the_scaled_root_is_made_for_the_objective():
 
 
 def test_units():
-    plan = plan_counter(100, rho=0.02, neighboring=Neighboring.REPLACE, dim=9, bound=2.0)
+    plan = plan_counter(100, rho=0.02, neighboring=Neighboring.REPLACE, dim=9, bound=2.0, signed=False)
     for row in plan.mechanisms:
         assert row.mean_error == pytest.approx(row.mean_factor * 36 / 0.04)
         assert row.max_error == pytest.approx(row.max_factor * 36 / 0.04)
@@ -129,8 +128,3 @@ def test_names():
         assert make_factorization(name, 20).name == name
     with pytest.raises(ValueError, match="mechanism must be one of"):
         make_factorization("sqrt", 20)
-
-
-def test_step_change():
-    assert step_change(neighboring=ZERO, dim=4, bound=3.0, pure=True) == 12
-    assert step_change(neighboring=ZERO, dim=4, bound=3.0, pure=False) == 6
