@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +113,7 @@ class InverseFilterStream(NoiseStream):
 
     def run(self, draw: Draw, n_steps: int) -> Noise:
         blocks = [self._run_block(draw, min(_BLOCK, n_steps - done)) for done in range(0, n_steps, _BLOCK)]
-        return np.concatenate(blocks) if blocks else np.zeros((0, len(self._noise)))
+        return cast("Noise", np.concatenate(blocks)) if blocks else np.zeros((0, len(self._noise)))
 
     def _run_block(self, draw: Draw, n_steps: int) -> Noise:
         here = slice(self.n_seen, self.n_seen + n_steps)

@@ -7,8 +7,9 @@ matrix of ones A, draw z once, release S(t) + (L z)_t. That is the Gaussian (Lap
     sensitivity    Delta_2 = max_j ||R e_j||_2, Delta_1 = max_j ||R e_j||_1, each times the change of one step
     error          Var_t = sigma^2 ||L_t||^2; in the unit 1/(2 rho): ||L_t||^2 Delta_2^2
 
-Guarantee (adaptive streams, Denisov et al. 2022, Theorem 2.1): L R e_s vanishes before step s, so shifting z by R e_s delta leaves all earlier
-releases alone; therefore x_s may be chosen from releases 1 to s - 1. For Gaussian noise of scale sigma: rho = Delta_2^2 / (2 sigma^2).
+Guarantee (adaptive streams, Denisov et al. 2022, Theorem 2.1): L R e_s vanishes before step s, so shifting z by R e_s delta leaves
+all earlier releases alone; therefore x_s may be chosen from releases 1 to s - 1. For Gaussian noise of scale sigma:
+rho = Delta_2^2 / (2 sigma^2).
 
 References
 ----------
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,7 @@ class NoiseStream(ABC):
 
     def run(self, draw: Draw, n_steps: int) -> Noise:
         """Return the noise of the next `n_steps` steps, shape (n_steps, dim)."""
-        return np.stack([self.step(draw) for _ in range(n_steps)])
+        return cast("Noise", np.stack([self.step(draw) for _ in range(n_steps)]))
 
     @abstractmethod
     def state(self) -> dict[str, NDArray[np.generic]]:

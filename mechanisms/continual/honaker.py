@@ -40,8 +40,10 @@ class Honaker(Factorization):
     def squared_row_norms(self) -> Floats:
         """Sum of v_i over the bits of t."""
         steps = np.arange(1, self.horizon + 1)
-        bits = (steps[:, None] >> np.arange(self.horizon.bit_length())) & 1
-        return np.asarray(bits @ node_variances(self.horizon.bit_length()))
+        norms = np.zeros(self.horizon)
+        for level, variance in enumerate(node_variances(self.horizon.bit_length())):
+            norms += variance * ((steps >> level) & 1)
+        return norms
 
     @property
     def n_state(self) -> int:

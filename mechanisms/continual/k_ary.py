@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,7 +147,8 @@ class _KAryStream(NoiseStream):
 
     def _typed(self, fresh: Noise) -> Noise:
         if fresh.dtype != self._added.dtype:
-            self._added, self._waiting = self._added.astype(fresh.dtype), self._waiting.astype(fresh.dtype)
+            self._added = cast("Noise", self._added.astype(fresh.dtype))
+            self._waiting = cast("Noise", self._waiting.astype(fresh.dtype))
         return fresh
 
     def state(self) -> dict[str, NDArray[np.generic]]:

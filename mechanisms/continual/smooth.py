@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from itertools import count
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,7 +100,7 @@ class _SmoothStream(NoiseStream):
         kept = self._n_ones - n_fresh
         fresh = np.cumsum(draw(n_fresh), axis=0)
         if self._partial.dtype != fresh.dtype:
-            self._partial = self._partial.astype(fresh.dtype)
+            self._partial = cast("Noise", self._partial.astype(fresh.dtype))
         self._partial[kept:] = fresh + (self._partial[kept - 1] if kept else 0)
         return np.array(self._partial[-1])
 

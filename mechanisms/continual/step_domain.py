@@ -72,7 +72,7 @@ class StepDomain:
         if np.isnan(values).any():
             raise ValueError(f"inputs must be numbers, got {int(np.isnan(values).sum())} NaN in {values.size}")
         low, high = (-self.n_units if self.signed else 0), self.n_units
-        multiples = values / np.float64(self.unit)
+        multiples = values.astype(np.float64) / self.unit
         outside = int(((multiples < low) | (multiples > high)).sum())
         if outside and not self.clip:
             raise ValueError(

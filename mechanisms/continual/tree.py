@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +76,7 @@ class _TreeStream(NoiseStream):
         return np.asarray(noise)
 
     def run(self, draw: Draw, n_steps: int) -> Noise:
-        noise = np.array(draw(n_steps))
+        noise = np.array(draw(n_steps))  # whole noise stays whole
         before, first = self._below.astype(noise.dtype), self.n_seen
         steps = np.arange(first + 1, first + n_steps + 1)
         level_of = np.bitwise_count((steps & -steps) - 1)
@@ -83,12 +84,12 @@ class _TreeStream(NoiseStream):
             here = np.flatnonzero(level_of == level)
             parent = here - (1 << level)  # place of the step with this bit cleared
             inside = parent >= 0
-            noise[here[inside]] += noise[parent[inside]]
-            noise[here[~inside]] += before[level + 1]
+            noise[here[inside]] = noise[here[inside]] + noise[parent[inside]]
+            noise[here[~inside]] = noise[here[~inside]] + before[level + 1]
         self.n_seen += n_steps
         ends = [(self.n_seen >> level) << level for level in range(len(before))]
-        self._below = np.stack([noise[end - first - 1] if end > first else before[level] for level, end in enumerate(ends)])
-        return noise
+        self._below = np.array([noise[end - first - 1] if end > first else before[level] for level, end in enumerate(ends)])
+        return cast("Noise", noise)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         return {"below": self._below.copy()}

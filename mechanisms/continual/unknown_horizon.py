@@ -44,7 +44,7 @@ class UnknownHorizon(Factorization):
     def l1_sensitivity(self) -> float:
         """Largest over segments of sqrt(phi) Delta_1 + sqrt(1 - phi)."""
         shares = [prefix_share(i) for i in range(self.n_segments)]
-        return max(s**0.5 * segment(i).l1_sensitivity + (1 - s) ** 0.5 for i, s in enumerate(shares))
+        return max(float(s**0.5 * segment(i).l1_sensitivity + (1 - s) ** 0.5) for i, s in enumerate(shares))
 
     def squared_row_norms(self) -> Floats:
         """Variances of the totals before and of the prefix in the step's segment."""
