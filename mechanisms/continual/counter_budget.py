@@ -31,7 +31,7 @@ from mechanisms.noise.rounding import delta_of_tv
 
 REPORTED_DELTA = 1e-6  # at which a rho is told as an epsilon, unless another one is asked for
 TV_PER_DRAW = 2.0**-100
-_SLACK = 1 + 2.0**-44  # scales are rounded up by more than the float error of computing them
+_SLACK = 1 + 2.0**-36  # scales are rounded up by more than the float errors of sensitivities and tables
 _ROUNDS = 100
 
 CostOfScale = Callable[[float], FloatCost]
@@ -105,7 +105,7 @@ def spent(
         pure = _of(asked.epsilon)
         small = delta_of_tv(tv, pure)
         return CounterBudget(pure, small, None, law, scale * unit, 0.0, small)
-    mu = l2 / scale
+    mu = l2 / scale * _SLACK
     total = delta if delta is not None else REPORTED_DELTA if asked.delta is None else asked.delta
     if law == "discrete_gaussian":
         paid = FloatCost(tail=tv)
