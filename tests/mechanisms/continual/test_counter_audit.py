@@ -1,10 +1,10 @@
 """Audits of all counters by our own estimators: adversaries that choose inputs from releases show no more than is claimed.
 
-The challenge is at the step s that a Gaussian counter tells most about: 1 in one world, 0 in the other. All other inputs are chosen by the adversary, blindly or from the last release; it
-knows them, so it takes the true sums of world 0 away and looks at the noise along R e_s, which is the likelihood ratio of Gaussian noise.
-The audit orders equal scores by a generator of its own: one seeded like the noise would repeat the noise and read it out.
-Bounds have the level 0.999, 24 of them: a false alarm in 2.4 % of all seeds if a mechanism spent exactly what it may and the bounds were
-tight; they lose some 10 %, so it is far rarer. The twin with half the noise must be caught.
+The challenge is at the step s that a Gaussian counter tells most about: 1 in one world, 0 in the other. All other inputs are chosen by
+the adversary, blindly or from the last release; it knows them, so it takes the true sums of world 0 away and looks at the noise along R
+e_s, which is the likelihood ratio of Gaussian noise. The audit orders equal scores by a generator of its own: one seeded like the noise
+would repeat the noise and read it out. Bounds have the level 0.999, 24 of them: a false alarm in 2.4 % of all seeds if a mechanism spent
+exactly what it may and the bounds were tight; they lose some 10 %, so it is far rarer. The twin with half the noise must be caught.
 """
 
 from __future__ import annotations
