@@ -284,6 +284,7 @@ def test_other_and_damaged_files_are_refused(tmp_path: Path):
         json.dumps({**good, "counter": {}}),
         json.dumps({**good, "releases": 1}),
         json.dumps({**good, "key": "?"}),
+        json.dumps({**good, "epoch": 0}),
     ):
         path.write_text(text, encoding="utf-8")
         with pytest.raises(StateError):
