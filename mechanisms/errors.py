@@ -25,6 +25,10 @@ class ShadowRunFailed(PrivacyAuditError):  # noqa: N818
     """Not one group of shadow models could be trained, so there is nothing to attack with."""
 
 
+class StateError(PrivacyAuditError):
+    """The state of a continual release doesn't fit what is asked of it; going on could draw the noise of one step twice."""
+
+
 class MissingLibraryError(PrivacyAuditError):
     """An optional library is needed and not installed; the message says how to install it."""
 

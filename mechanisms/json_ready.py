@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from enum import Enum
 
 import numpy as np
@@ -53,6 +54,11 @@ def _container(value: object) -> JsonValue:
     if callable(to_dict):
         return json_ready(to_dict())
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def json_record(record: Mapping[str, object]) -> dict[str, JsonValue]:
+    """Return `json_ready` of every value of a mapping."""
+    return {str(key): json_ready(value) for key, value in record.items()}
 
 
 def number_from_json(value: object) -> float:

@@ -18,11 +18,13 @@ from __future__ import annotations
 import os
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mechanisms.errors import InsecureNoiseWarning
+from mechanisms.json_ready import JsonValue, json_record
 from mechanisms.noise.bits import uniform_below
 from mechanisms.noise.discrete_gaussian import sample_discrete_gaussian
 from mechanisms.noise.discrete_laplace import sample_discrete_laplace
@@ -123,6 +125,22 @@ class SeededNoise(NoiseSource):
     def words(self, n: int) -> NDArray[np.uint64]:
         """Return the next n words of the seeded stream."""
         return np.asarray(self._bits.random_raw(n), dtype=np.uint64)
+
+    def state(self) -> dict[str, JsonValue]:
+        """Return the place in the stream, JSON-ready; as secret as the seed."""
+        return json_record(dict(self._bits.state))
+
+    def restore(self, state: Mapping[str, object]) -> None:
+        """Go to a place that `state` returned.
+
+        Raises
+        ------
+        ValueError : a state of another kind.
+        """
+        try:
+            self._bits.state = dict(state)
+        except (KeyError, TypeError, ValueError):
+            raise ValueError("state is none of a SeededNoise") from None
 
     def spawn(self, n: int) -> list[SeededNoise]:
         """Return n independent sources; a second call returns others."""

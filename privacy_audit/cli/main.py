@@ -18,6 +18,7 @@ from privacy_audit.cli.epsilon import epsilon
 from privacy_audit.cli.leakage import leakage
 from privacy_audit.cli.preflight import preflight
 from privacy_audit.cli.run import run
+from privacy_audit.cli.stream import stream
 
 app = typer.Typer(
     name="privacy-audit",
@@ -35,6 +36,7 @@ for command, summary in (
     (leakage, "Records that tell as much as an attack."),
     (account, "What a DP-SGD run costs, by an accountant."),
     (preflight, "Check an Opacus engine before its first step."),
+    (stream, "Release a private running sum, one line a step."),
 ):
     app.command(short_help=summary)(command)
 

@@ -1,0 +1,144 @@
+"""The buffered Toeplitz counter: the square root with a state of a dozen numbers.
+
+R = C, the Toeplitz matrix of c_0 = 1, c_k = sum_{i<m} w_i th_i^{k-1} (`exponential_sums`), L = A C^{-1}. With states s_i, each step is
+
+    y = z - sum_i w_i s_i,    s_i <- th_i s_i + y,    noise of the release += y
+
+symbols: Delta_2^2 = sum_{k<T} c_k^2, of the actual c     ||L_t||^2 = sum_{k<t} l_k^2, l = running sums of 1/c
+Loss of the largest error against `square_root`: 0.3 % at T = 2^10 with m = 8, 0.05 % at T = 2^16 with m = 12. Cost: 2 m multiplications.
+
+References
+----------
+McMahan, Xu, Zhang, A Hassle-free Algorithm for Private Learning in Practice: Don't Use Tree Aggregation, Use BLTs, 2024. Dvijotham,
+McMahan, Pillutla, Steinke, Thakurta, FOCS 2024.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from mechanisms.continual.exponential_sums import ExponentialSum, root_as_exponentials
+from mechanisms.continual.factorization import Draw, Factorization, Floats, Noise, NoiseStream
+
+_BLOCK = 256  # steps that a batch does in one matrix product; then the buffers carry on, which lets rounding errors die out
+
+
+class BufferedToeplitz(Factorization):
+    """Square root with m buffers.
+
+    Parameters
+    ----------
+    horizon : T.
+    n_buffers : m; None takes 12, beyond T = 2^18 16.
+    """
+
+    name = "buffered_toeplitz"
+
+    def __init__(self, horizon: int, n_buffers: int | None = None) -> None:
+        super().__init__(horizon)
+        self.root = root_as_exponentials(horizon, n_buffers)
+
+    @property
+    def l2_sensitivity(self) -> float:
+        """Norm of c, the first column."""
+        return math.sqrt(float(np.sum(self.root.coefficients(self.horizon) ** 2)))
+
+    @property
+    def l1_sensitivity(self) -> float:
+        """Sum of c."""
+        return float(np.sum(self.root.coefficients(self.horizon)))
+
+    def squared_row_norms(self) -> Floats:
+        """Running sums of the squares of A C^{-1}'s coefficients."""
+        return np.cumsum(np.cumsum(self.root.inverse().coefficients(self.horizon)) ** 2)
+
+    @property
+    def n_state(self) -> int:
+        """Buffers and the noise of the last release."""
+        return self.root.n_terms + 1
+
+    def stream(self, dim: int) -> NoiseStream:
+        """Return a fresh stream."""
+        return InverseFilterStream(self.root, dim)
+
+    def right_matrix(self) -> Floats:
+        """Toeplitz matrix of c."""
+        self._require_small()
+        return np.asarray(np.tril(linalg.toeplitz(self.root.coefficients(self.horizon))))
+
+
+class InverseFilterStream(NoiseStream):
+    """Noise A diag(gain) C^{-1} diag(1/scale) z, with public tables `scale` and `gain` of length T, or none.
+
+    Parameters
+    ----------
+    root : c.
+    dim : coordinates.
+    scale, gain : (T,) public tables; None stands for ones.
+    """
+
+    def __init__(self, root: ExponentialSum, dim: int, scale: Floats | None = None, gain: Floats | None = None) -> None:
+        self._root, self._scale, self._gain = root, scale, gain
+        self._weight, self._rate, self._single_rate = root.weight, root.rate[:, None], root.rate
+        self._buffer = np.zeros((root.n_terms, dim))
+        self._noise = np.zeros(dim)
+
+    def step(self, draw: Draw) -> Noise:
+        """See `NoiseStream`."""
+        if self._noise.size == 1:
+            return self._step_single(draw(1).item())
+        z, t = draw(1)[0], self.n_seen
+        y = (z if self._scale is None else z / self._scale[t]) - self._weight @ self._buffer
+        self._buffer *= self._rate
+        self._buffer += y
+        self._noise += y if self._gain is None else self._gain[t] * y
+        self.n_seen = t + 1
+        return self._noise.copy()
+
+    def _step_single(self, z: float) -> Noise:
+        """The same for one coordinate, in plain floats: half the time."""
+        t, buffer = self.n_seen, self._buffer.ravel()  # a view
+        y = (z if self._scale is None else z / self._scale.item(t)) - self._weight.dot(buffer).item()
+        buffer *= self._single_rate
+        buffer += y
+        self._noise[0] = noise = self._noise.item() + (y if self._gain is None else self._gain.item(t) * y)
+        self.n_seen = t + 1
+        return np.array([noise])
+
+    def run(self, draw: Draw, n_steps: int) -> Noise:
+        """See `NoiseStream`."""
+        blocks = [self._run_block(draw, min(_BLOCK, n_steps - done)) for done in range(0, n_steps, _BLOCK)]
+        return cast("Noise", np.concatenate(blocks)) if blocks else np.zeros((0, len(self._noise)))
+
+    def _run_block(self, draw: Draw, n_steps: int) -> Noise:
+        here = slice(self.n_seen, self.n_seen + n_steps)
+        z = draw(n_steps) if self._scale is None else draw(n_steps) / self._scale[here, None]
+        inverse, powers = self._block_tables
+        echo = powers[:, :n_steps].T @ (self._weight[:, None] * self._buffer)  # what the buffers would take away without new input
+        y = inverse[:n_steps, :n_steps] @ (z - echo)
+        self._buffer = self._rate**n_steps * self._buffer + powers[:, :n_steps][:, ::-1] @ y
+        noise = self._noise + np.cumsum(y if self._gain is None else self._gain[here, None] * y, axis=0)
+        self._noise, self.n_seen = noise[-1].copy(), here.stop
+        return np.asarray(noise)
+
+    @cached_property
+    def _block_tables(self) -> tuple[Floats, Floats]:
+        """The first rows of C^{-1}, and the powers of the rates; public."""
+        inverse = np.tril(linalg.toeplitz(self._root.inverse().coefficients(_BLOCK)))
+        return np.asarray(inverse), np.asarray(self._rate ** np.arange(_BLOCK))
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """See `NoiseStream`."""
+        return {"buffer": self._buffer.copy(), "noise": self._noise.copy()}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]], n_seen: int) -> None:
+        """See `NoiseStream`."""
+        self._buffer, self._noise = np.array(state["buffer"], dtype=np.float64), np.array(state["noise"], dtype=np.float64)
+        self.n_seen = n_seen
