@@ -15,12 +15,38 @@ if TYPE_CHECKING:
     from mechanisms.accounting.zcdp import zcdp_delta as zcdp_delta
     from mechanisms.accounting.zcdp import zcdp_epsilon as zcdp_epsilon
     from mechanisms.accounting.zcdp import zcdp_rho as zcdp_rho
+    from mechanisms.continual.counter import ContinualCounter as ContinualCounter
+    from mechanisms.continual.distinct_count import DistinctCounter as DistinctCounter
+    from mechanisms.continual.histogram import HistogramCounter as HistogramCounter
+    from mechanisms.continual.plan import plan_counter as plan_counter
+    from mechanisms.continual.sliding_window import SlidingWindowCounter as SlidingWindowCounter
+    from mechanisms.continual.state import open_counter as open_counter
     from mechanisms.guarantee import Neighboring as Neighboring
     from mechanisms.guarantee import PrivacyGuarantee as PrivacyGuarantee
+    from mechanisms.noise.source import NoiseSource as NoiseSource
+    from mechanisms.noise.source import SecureNoise as SecureNoise
+    from mechanisms.noise.source import SeededNoise as SeededNoise
+    from mechanisms.selection.exponential import exponential_mechanism as exponential_mechanism
+    from mechanisms.selection.permute_and_flip import permute_and_flip as permute_and_flip
+    from mechanisms.selection.sparse_vector import SparseVector as SparseVector
+    from mechanisms.selection.top_k import top_k as top_k
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "NoiseSource": "mechanisms.noise.source",
+        "SecureNoise": "mechanisms.noise.source",
+        "SeededNoise": "mechanisms.noise.source",
+        "exponential_mechanism": "mechanisms.selection.exponential",
+        "permute_and_flip": "mechanisms.selection.permute_and_flip",
+        "top_k": "mechanisms.selection.top_k",
+        "SparseVector": "mechanisms.selection.sparse_vector",
+        "ContinualCounter": "mechanisms.continual.counter",
+        "open_counter": "mechanisms.continual.state",
+        "HistogramCounter": "mechanisms.continual.histogram",
+        "SlidingWindowCounter": "mechanisms.continual.sliding_window",
+        "DistinctCounter": "mechanisms.continual.distinct_count",
+        "plan_counter": "mechanisms.continual.plan",
         "Neighboring": "mechanisms.guarantee",
         "PrivacyGuarantee": "mechanisms.guarantee",
         "gaussian_delta": "mechanisms.accounting.gaussian",

@@ -74,13 +74,26 @@ if TYPE_CHECKING:
     from attacks import tv_bernoulli as tv_bernoulli
     from attacks import tv_pmf as tv_pmf
     from attacks import vulnerability as vulnerability
+    from mechanisms import ContinualCounter as ContinualCounter
+    from mechanisms import DistinctCounter as DistinctCounter
+    from mechanisms import HistogramCounter as HistogramCounter
     from mechanisms import Neighboring as Neighboring
+    from mechanisms import NoiseSource as NoiseSource
     from mechanisms import PrivacyGuarantee as PrivacyGuarantee
+    from mechanisms import SecureNoise as SecureNoise
+    from mechanisms import SeededNoise as SeededNoise
+    from mechanisms import SlidingWindowCounter as SlidingWindowCounter
+    from mechanisms import SparseVector as SparseVector
     from mechanisms import dp_sgd_epsilon as dp_sgd_epsilon
     from mechanisms import dp_sgd_noise_multiplier as dp_sgd_noise_multiplier
+    from mechanisms import exponential_mechanism as exponential_mechanism
     from mechanisms import gaussian_delta as gaussian_delta
     from mechanisms import gaussian_epsilon as gaussian_epsilon
     from mechanisms import gaussian_mu as gaussian_mu
+    from mechanisms import open_counter as open_counter
+    from mechanisms import permute_and_flip as permute_and_flip
+    from mechanisms import plan_counter as plan_counter
+    from mechanisms import top_k as top_k
     from mechanisms import zcdp_delta as zcdp_delta
     from mechanisms import zcdp_epsilon as zcdp_epsilon
     from mechanisms import zcdp_rho as zcdp_rho
@@ -172,6 +185,19 @@ _ATTACKS = (
     "run_shadow",
 )
 _MECHANISMS = (
+    "NoiseSource",
+    "SecureNoise",
+    "SeededNoise",
+    "exponential_mechanism",
+    "permute_and_flip",
+    "top_k",
+    "SparseVector",
+    "ContinualCounter",
+    "open_counter",
+    "HistogramCounter",
+    "SlidingWindowCounter",
+    "DistinctCounter",
+    "plan_counter",
     "Neighboring",
     "PrivacyGuarantee",
     "dp_sgd_epsilon",

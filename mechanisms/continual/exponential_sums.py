@@ -20,7 +20,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg, signal
+from scipy import linalg
 
 from mechanisms.continual.factorization import Floats
 
@@ -80,7 +80,9 @@ def root_as_exponentials(horizon: int, n_terms: int | None = None) -> Exponentia
 
 def geometric(rate: float, values: Floats) -> Floats:
     """Return sum_{j <= t} rate^(t-j) values_j along the first axis."""
-    return np.asarray(signal.lfilter([1.0], [1.0, -rate], values, axis=0))
+    from scipy.signal import lfilter  # loads scipy.stats: not at the top
+
+    return np.asarray(lfilter([1.0], [1.0, -rate], values, axis=0))
 
 
 def shifted(values: Floats) -> Floats:

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, signal
+from scipy import linalg
 
 from mechanisms.continual.factorization import Draw, Factorization, Floats, Noise, NoiseStream
 
@@ -84,10 +84,12 @@ class _SquareRootStream(NoiseStream):
         return np.asarray(self._f[: self.n_seen][::-1] @ self._drawn[: self.n_seen])
 
     def run(self, draw: Draw, n_steps: int) -> Noise:
+        from scipy.signal import fftconvolve  # loads scipy.stats: not at the top
+
         first, last = self.n_seen, self.n_seen + n_steps
         self._drawn[first:last] = draw(n_steps)
         self.n_seen = last
-        return np.asarray(signal.fftconvolve(self._drawn[:last], self._f[:last, None], axes=0)[first:last])
+        return np.asarray(fftconvolve(self._drawn[:last], self._f[:last, None], axes=0)[first:last])
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         return {"drawn": self._drawn[: self.n_seen].copy()}
