@@ -246,9 +246,7 @@ class ContinualCounter:
         self._require_usable()
         if self.n_seen_ + n > self.design_.horizon:
             left = self.design_.horizon - self.n_seen_
-            raise BudgetExhaustedError(
-                f"{n:,} more steps were asked for and {left:,} of {self.design_.horizon:,} are left; start a new counter"
-            )
+            raise BudgetExhaustedError(f"{n:,} more steps were asked for and {left:,} of {self.design_.horizon:,} are left; start a new counter")
 
     def _restore(self, state: Mapping[str, object]) -> None:
         n_seen, place = whole_number(0, n_seen=state["n_seen"]), state["noise"]

@@ -138,9 +138,7 @@ def _gaussian_scale(epsilon: float, delta: float, l2: float, cost: CostOfScale) 
 
 def _require_room(left: float, total: float, name: str) -> None:
     if not left > total / 2:
-        raise ValueError(
-            f"{name} of {total:g} is too small for the cost of float arithmetic; take a coarser granularity or a larger {name}"
-        )
+        raise ValueError(f"{name} of {total:g} is too small for the cost of float arithmetic; take a coarser granularity or a larger {name}")
 
 
 def _of(value: float | None) -> float:

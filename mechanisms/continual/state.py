@@ -168,9 +168,7 @@ class StoredCounter:
     def _open(self) -> None:
         data, epoch = self._file.read(), self._file.epoch
         if data is None and epoch:
-            raise StateError(
-                f"{self._file.path.name} is missing but was in use; to start anew, and pay the budget again, remove its lock file"
-            )
+            raise StateError(f"{self._file.path.name} is missing but was in use; to start anew, and pay the budget again, remove its lock file")
         if data is not None:
             epoch = max(epoch, self._load(_parsed(data, self._file.path.name)))
             self._file.begin_epoch(epoch + 1)
