@@ -9,7 +9,7 @@ Cost: about 0.3 us a draw at blocks of 256.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
@@ -57,7 +57,7 @@ class BlockNoise:
             pieces.append(self._block[self._used : self._used + taken])
             self._used += taken
             missing -= taken
-        return np.concatenate(pieces) if pieces else self._block[:0]
+        return cast("Noise", np.concatenate(pieces)) if pieces else self._block[:0]
 
     def place(self) -> dict[str, JsonValue] | None:
         """Return where a seeded source stands, None for a secure one."""

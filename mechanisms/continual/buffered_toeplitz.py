@@ -9,8 +9,8 @@ Loss of the largest error against `square_root`: 0.3 % at T = 2^10 with m = 8, 0
 
 References
 ----------
-McMahan, Xu, Zhang, A Hassle-free Algorithm for Private Learning in Practice: Don't Use Tree Aggregation, Use BLTs, 2024. Dvijotham, McMahan,
-Pillutla, Steinke, Thakurta, FOCS 2024.
+McMahan, Xu, Zhang, A Hassle-free Algorithm for Private Learning in Practice: Don't Use Tree Aggregation, Use BLTs, 2024. Dvijotham,
+McMahan, Pillutla, Steinke, Thakurta, FOCS 2024.
 """
 
 from __future__ import annotations
@@ -91,6 +91,7 @@ class InverseFilterStream(NoiseStream):
         self._noise = np.zeros(dim)
 
     def step(self, draw: Draw) -> Noise:
+        """See `NoiseStream`."""
         if self._noise.size == 1:
             return self._step_single(draw(1).item())
         z, t = draw(1)[0], self.n_seen
@@ -112,6 +113,7 @@ class InverseFilterStream(NoiseStream):
         return np.array([noise])
 
     def run(self, draw: Draw, n_steps: int) -> Noise:
+        """See `NoiseStream`."""
         blocks = [self._run_block(draw, min(_BLOCK, n_steps - done)) for done in range(0, n_steps, _BLOCK)]
         return cast("Noise", np.concatenate(blocks)) if blocks else np.zeros((0, len(self._noise)))
 
@@ -133,8 +135,10 @@ class InverseFilterStream(NoiseStream):
         return np.asarray(inverse), np.asarray(self._rate ** np.arange(_BLOCK))
 
     def state(self) -> dict[str, NDArray[np.generic]]:
+        """See `NoiseStream`."""
         return {"buffer": self._buffer.copy(), "noise": self._noise.copy()}
 
     def restore(self, state: Mapping[str, NDArray[np.generic]], n_seen: int) -> None:
+        """See `NoiseStream`."""
         self._buffer, self._noise = np.array(state["buffer"], dtype=np.float64), np.array(state["noise"], dtype=np.float64)
         self.n_seen = n_seen

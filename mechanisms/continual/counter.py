@@ -8,13 +8,13 @@ deviation is about 4, where independent releases would need 256.
 What a counter spends is fixed at its construction (`counter_design`, `counter_budget`). Inputs are checked before anything is drawn or
 changed. Inside, sums are whole multiples of a unit, so they are exact.
 
-Symbols: T horizon, L, R factors, Delta sensitivity of R, c change of a step (`step_sensitivity`). Cost: a step about 10 us for one coordinate;
-batches about 0.3 us a step.
+Symbols: T horizon, L, R factors, Delta sensitivity of R, c change of a step (`step_sensitivity`). Cost: a step about 10 us for one
+coordinate; batches about 0.3 us a step.
 
 References
 ----------
-Dwork, Naor, Pitassi, Rothblum, STOC 2010. Chan, Shi, Song, TISSEC 2011. Denisov, McMahan, Rush, Smith, Thakurta, NeurIPS 2022. Fichtenberger,
-Henzinger, Upadhyay, ICML 2023. Henzinger, Upadhyay, Upadhyay, SODA 2023.
+Dwork, Naor, Pitassi, Rothblum, STOC 2010. Chan, Shi, Song, TISSEC 2011. Denisov, McMahan, Rush, Smith, Thakurta, NeurIPS 2022.
+Fichtenberger, Henzinger, Upadhyay, ICML 2023. Henzinger, Upadhyay, Upadhyay, SODA 2023.
 """
 
 from __future__ import annotations
@@ -157,12 +157,11 @@ class ContinualCounter:
         ValueError, TypeError : bad input; nothing has been drawn or changed.
         StateError : an earlier step was interrupted.
         """
-        with self._lock:
-            units = self.design_.domain.scalar(x) if self._scalar else None
-            if units is not None:
-                return self._step_scalar(units)
-            values = self.in_values(self.advance(self.design_.domain.step(x))[0])
-            return values[0].item() if self._scalar else values
+        units = self.design_.domain.scalar(x) if self._scalar else None
+        if units is not None:
+            return self._step_scalar(units)
+        values = self.in_values(self.advance(self.design_.domain.step(x))[0])
+        return values[0].item() if self._scalar else values
 
     def release_many(self, X: ArrayLike) -> Releases:
         """Take many steps at once; with the same noise the releases are those of `update`.
@@ -171,9 +170,8 @@ class ContinualCounter:
         -------
         Array of shape (n,) for one coordinate, (n, dim) otherwise.
         """
-        with self._lock:
-            releases = self.advance(self.design_.domain.steps(X))
-            return self.in_values(releases[:, 0] if self._scalar else releases)
+        releases = self.advance(self.design_.domain.steps(X))
+        return self.in_values(releases[:, 0] if self._scalar else releases)
 
     def variance(self, t: ArrayLike) -> float | NDArray[np.float64]:
         """Return the variance of release t per coordinate, 1 <= t <= T; for arrays of steps an array."""
@@ -223,15 +221,16 @@ class ContinualCounter:
 
     def advance(self, units: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the releases of further steps, inputs in units (n, dim), as multiples of the grid."""
-        self.require_steps(len(units))
-        if not len(units):
-            return units
-        self._usable = False  # until all steps are complete
-        noise = self._stream.run(self._draw, len(units))
-        sums = self._total + np.cumsum(units, axis=0)
-        self._total = sums[-1].copy()
-        self.n_seen_ += len(units)
-        self._usable = True
+        with self._lock:
+            self.require_steps(len(units))
+            if not len(units):
+                return units
+            self._usable = False  # until all steps are complete
+            noise = self._stream.run(self._draw, len(units))
+            sums = self._total + np.cumsum(units, axis=0)
+            self._total = sums[-1].copy()
+            self.n_seen_ += len(units)
+            self._usable = True
         if noise.dtype.kind == "i":
             return np.asarray(sums + noise)
         whole, rest = np.divmod(sums, self.design_.grid_units)
@@ -239,14 +238,16 @@ class ContinualCounter:
 
     def in_values(self, multiples: NDArray[np.int64]) -> Releases:
         """Turn multiples of the grid into values."""
-        return multiples if self.design_.domain.whole else multiples * self.design_.grid
+        return multiples if self.design_.domain.whole else multiples.astype(np.float64) * self.design_.grid
 
     def require_steps(self, n: int) -> None:
         """Raise BudgetExhaustedError unless n more steps are left."""
         self._require_usable()
         if self.n_seen_ + n > self.design_.horizon:
             left = self.design_.horizon - self.n_seen_
-            raise BudgetExhaustedError(f"{n:,} more steps were asked for and {left:,} of {self.design_.horizon:,} are left; start a new counter")
+            raise BudgetExhaustedError(
+                f"{n:,} more steps were asked for and {left:,} of {self.design_.horizon:,} are left; start a new counter"
+            )
 
     def _restore(self, state: Mapping[str, object]) -> None:
         n_seen, place = whole_number(0, n_seen=state["n_seen"]), state["noise"]
@@ -259,17 +260,19 @@ class ContinualCounter:
         self._total, self.n_seen_ = total, n_seen
 
     def _step_scalar(self, units: int) -> int | float:
-        self.require_steps(1)
-        self._usable = False  # until the step is complete
-        noise = self._stream.step(self._draw).item()
-        self._total[0] += units
-        self.n_seen_ += 1
-        self._usable = True
+        with self._lock:
+            self.require_steps(1)
+            self._usable = False  # until the step is complete
+            noise = self._stream.step(self._draw).item()
+            self._total[0] += units
+            total = self._total.item()
+            self.n_seen_ += 1
+            self._usable = True
         grid_units = self.design_.grid_units
         if grid_units == 1:
-            multiple = self._total.item() + round(noise)
+            multiple = total + round(noise)
         else:
-            whole, rest = divmod(self._total.item(), grid_units)
+            whole, rest = divmod(total, grid_units)
             multiple = whole + round((rest + noise) / grid_units)
         return multiple if self.design_.domain.whole else multiple * self.design_.grid
 

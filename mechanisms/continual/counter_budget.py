@@ -31,7 +31,7 @@ from mechanisms.noise.rounding import delta_of_tv
 
 REPORTED_DELTA = 1e-6  # at which a rho is told as an epsilon, unless another one is asked for
 TV_PER_DRAW = 2.0**-100
-_SLACK = 1 + 2.0**-44  # scales are rounded up by more than the float error of computing them
+_SLACK = 1 + 2.0**-36  # scales are rounded up by more than the float errors of sensitivities and tables
 _ROUNDS = 100
 
 CostOfScale = Callable[[float], FloatCost]
@@ -102,23 +102,30 @@ def spent(
     """
     tv = min(1.0, n_draws * TV_PER_DRAW)
     if law == "discrete_laplace":
-        epsilon = _of(asked.epsilon)
-        paid = delta_of_tv(tv, epsilon)
-        return CounterBudget(epsilon, paid, None, law, scale * unit, 0.0, paid)
-    mu = l2 / scale
+        pure = _of(asked.epsilon)
+        small = delta_of_tv(tv, pure)
+        return CounterBudget(pure, small, None, law, scale * unit, 0.0, small)
+    mu = l2 / scale * _SLACK
     total = delta if delta is not None else REPORTED_DELTA if asked.delta is None else asked.delta
     if law == "discrete_gaussian":
-        cost_here, ideal = FloatCost(tail=tv), lambda core: float(zcdp_epsilon(mu * mu / 2, core))
+        paid = FloatCost(tail=tv)
+        epsilon, core = _with_cost(lambda at: zcdp_epsilon(mu * mu / 2, at), total, paid)
     else:
-        cost_here, ideal = cost(scale), lambda core: float(gaussian_epsilon(mu, core))
-    core, epsilon = total, ideal(total)
+        paid = cost(scale)
+        epsilon, core = _with_cost(lambda at: gaussian_epsilon(mu, at), total, paid)
+    return CounterBudget(epsilon + paid.epsilon, total, mu * mu / 2, law, scale * unit, paid.epsilon, total - core)
+
+
+def _with_cost(curve: Callable[[float], float], total: float, paid: FloatCost) -> tuple[float, float]:
+    """Return the ideal epsilon and delta that leave room for the cost within the total delta."""
+    core, epsilon = total, curve(total)
     for _ in range(_ROUNDS):
-        if cost_here.delta(epsilon, core) <= total:
+        if paid.delta(epsilon, core) <= total:
             break
-        core = (total - cost_here.delta(epsilon, 0.0)) * math.exp(-cost_here.ratio) * (1 - 1e-9)
+        core = (total - paid.delta(epsilon, 0.0)) * math.exp(-paid.ratio) * (1 - 1e-9)
         _require_room(core, total, "delta")
-        epsilon = ideal(core)
-    return CounterBudget(epsilon + cost_here.epsilon, total, mu * mu / 2, law, scale * unit, cost_here.epsilon, total - core)
+        epsilon = curve(core)
+    return epsilon, core
 
 
 def _gaussian_scale(epsilon: float, delta: float, l2: float, cost: CostOfScale) -> float:
@@ -138,7 +145,9 @@ def _gaussian_scale(epsilon: float, delta: float, l2: float, cost: CostOfScale) 
 
 def _require_room(left: float, total: float, name: str) -> None:
     if not left > total / 2:
-        raise ValueError(f"{name} of {total:g} is too small for the cost of float arithmetic; take a coarser granularity or a larger {name}")
+        raise ValueError(
+            f"{name} of {total:g} is too small for the cost of float arithmetic; take a coarser granularity or a larger {name}"
+        )
 
 
 def _of(value: float | None) -> float:

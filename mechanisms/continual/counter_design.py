@@ -5,9 +5,9 @@ Which path a counter takes is decided by public parameters alone:
 - integer path (tree, smooth; k_ary with Laplace noise): L is whole, so exact integer noise stays exact in every release;
 - real path (all others): Gaussian floats, rounded to a grid.
 
-k_ary draws noise of nodes that are not complete yet; conditional on former releases it is a discrete Gaussian off the center, for which zCDP on
-adaptive streams is not proved. With Gaussian noise it therefore takes the real path, where every conditional law is Gaussian. Laplace noise is
-bounded pointwise, so k_ary with it is exact. Pure privacy off the integer path is refused.
+k_ary draws noise of nodes that are not complete yet; conditional on former releases it is a discrete Gaussian off the center, for which
+zCDP on adaptive streams is not proved. With Gaussian noise it therefore takes the real path, where every conditional law is Gaussian.
+Laplace noise is bounded pointwise, so k_ary with it is exact. Pure privacy off the integer path is refused.
 
 Symbols: u unit of inputs, g grid of releases, both powers of two times the bound, or 1 for whole inputs. Cost: that of the factorization.
 """

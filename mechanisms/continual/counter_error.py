@@ -4,8 +4,9 @@
     all t, all d coordinates: error <= max_t sd_t Phi^-1(1 - beta / (2 d T)) + half a grid           Gaussian noise
                                        min over s of (ln(2 d T / beta) + N ln M(s)) / s              Laplace noise (Chernoff)
 
-M(s) = (1 - a)^2 / ((1 - a e^s)(1 - a e^-s)), a = e^(-1/b), is the moment generating function of a discrete Laplace draw, and N = max ||L_t||^2
-the number of draws in a release, since entries of L are 0 and +-1. Discrete Gaussian sums are taken as normal, half a unit added.
+M(s) = (1 - a)^2 / ((1 - a e^s)(1 - a e^-s)), a = e^(-1/b), is the moment generating function of a discrete Laplace draw, and N = max
+||L_t||^2 the number of draws in a release, since entries of L are 0 and +-1. Discrete Gaussian sums are taken as normal, half a unit
+added.
 
 Symbols: beta failure probability, d coordinates, T steps. Cost: that of the row norms.
 """

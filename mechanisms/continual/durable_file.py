@@ -3,8 +3,9 @@
 Write order: temporary file in the same folder, fsync of the file, rename, fsync of the folder. A crash at any point leaves the former file
 or the new one, never a mixture, and once `write` returns the new one survives a loss of power.
 
-The lock is an flock on a file beside it, which the kernel drops when its process ends. The lock file holds an epoch, raised at every opening: a
-writer whose epoch has passed, whose lock file is gone or who is a forked child is refused even where locks don't work (network folders).
+The lock is an flock on a file beside it, which the kernel drops when its process ends. The lock file holds an epoch, raised at every
+opening: a writer whose epoch has passed, whose lock file is gone or who is a forked child is refused even where locks don't work (network
+folders).
 
 References
 ----------

@@ -1,11 +1,11 @@
 """A continual counter that survives crashes: no release without its state on disk, no noise twice, no second live copy.
 
 Order of a step: check the input, compute, write the state (`durable_file`), only then return the release. So a crash leaves one of two
-things: the step is not on disk, then it has not been released either and is done anew; or it is, then asking for it by its number with the same
-input returns the stored release. The same step with another input is refused: answering it would use one noise for two inputs.
+things: the step is not on disk, then it has not been released either and is done anew; or it is, then asking for it by its number with the
+same input returns the stored release. The same step with another input is refused: answering it would use one noise for two inputs.
 
-Inputs are compared by a keyed hash, whose key is part of the state. The file is secret: it holds the true sum and the noise. Restoring an old
-copy of the file (a backup) makes a counter reuse noise; nothing here can notice that when the lock file is restored with it.
+Inputs are compared by a keyed hash, whose key is part of the state. The file is secret: it holds the true sum and the noise. Restoring an
+old copy of the file (a backup) makes a counter reuse noise; nothing here can notice that when the lock file is restored with it.
 
 With a secure source a step that was not released gets fresh noise; with a seeded one it gets the same again. Cost: a step writes the whole
 state once, a few ms for three fsync; `release_many` writes once for all its steps.
@@ -168,7 +168,9 @@ class StoredCounter:
     def _open(self) -> None:
         data, epoch = self._file.read(), self._file.epoch
         if data is None and epoch:
-            raise StateError(f"{self._file.path.name} is missing but was in use; to start anew, and pay the budget again, remove its lock file")
+            raise StateError(
+                f"{self._file.path.name} is missing but was in use; to start anew, and pay the budget again, remove its lock file"
+            )
         if data is not None:
             epoch = max(epoch, self._load(_parsed(data, self._file.path.name)))
             self._file.begin_epoch(epoch + 1)
@@ -218,7 +220,7 @@ def open_counter(
 
     Raises
     ------
-    StateError : another live copy has it open, or the file is of other parameters, damaged or missing while its lock file says it was in use.
+    StateError : open in another live copy; of other parameters, damaged, or missing though its lock file says that it was used.
     ValueError, TypeError : a parameter out of its range.
 
     Guarantee

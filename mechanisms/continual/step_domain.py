@@ -1,10 +1,10 @@
 """What a step may hold, and its value in whole multiples of a unit: sums of inputs are exact, whatever the horizon.
 
-Whole inputs have the unit 1. Real inputs are rounded to a unit far below the noise, which moves no input beyond the bound, since the bound is
-a multiple of the unit; so the rounding costs no privacy, and the running sum is a whole number without any error of arithmetic.
+Whole inputs have the unit 1. Real inputs are rounded to a unit far below the noise, which moves no input beyond the bound, since the bound
+is a multiple of the unit; so the rounding costs no privacy, and the running sum is a whole number without any error of arithmetic.
 
-Inputs are checked here before anything is drawn or changed. Values never reach a message. That a call raises depends on the data: where that
-matters take `clip=True`, which moves values into the domain and raises for NaN only.
+Inputs are checked here before anything is drawn or changed. Values never reach a message. That a call raises depends on the data: where
+that matters take `clip=True`, which moves values into the domain and raises for NaN only.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from privacy_audit.cli.demo import demo
 from privacy_audit.cli.epsilon import epsilon
 from privacy_audit.cli.preflight import preflight
 from privacy_audit.cli.run import run
+from privacy_audit.cli.stream import stream
 
 app = typer.Typer(
     name="privacy-audit",
@@ -33,6 +34,7 @@ for command, summary in (
     (epsilon, "Epsilon from counts or scores of an attack."),
     (account, "What a DP-SGD run costs, by an accountant."),
     (preflight, "Check an Opacus engine before its first step."),
+    (stream, "Release a private running sum, one line a step."),
 ):
     app.command(short_help=summary)(command)
 

@@ -1,0 +1,295 @@
+"""Crash-safe counters: the same releases whatever system call a crash hits, no noise twice, no second live copy."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import stat
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mechanisms.continual import durable_file
+from mechanisms.continual.state import StoredCounter, open_counter
+from mechanisms.errors import BudgetExhaustedError, InsecureNoiseWarning, StateError
+from mechanisms.noise.source import NoiseSource, SeededNoise
+
+CALLS = ["open", "write", "fsync", "fchmod", "replace", "close", "pwrite", "pread", "stat", "fstat", "urandom"]
+HORIZON = 12
+STEPS = [1, 0, 1, 1, 0, 1]
+
+
+class Crash(BaseException):
+    """The process is gone: no handler of ours may catch it."""
+
+
+def opened(path: Path, noise: NoiseSource | None = None, **options: object) -> StoredCounter:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InsecureNoiseWarning)
+        return open_counter(path, HORIZON, rho=0.5, noise=noise, **options)  # type: ignore[arg-type]
+
+
+@contextmanager
+def crashing(monkeypatch: pytest.MonkeyPatch, at: int, *, after: bool) -> Iterator[list[int]]:
+    """Let the at-th system call of the file crash, before it takes effect or right after; yields the number of calls."""
+    count = [0]
+
+    def wrap(real: Callable[..., object]) -> Callable[..., object]:
+        def call(*args: object, **kwargs: object) -> object:
+            count[0] += 1
+            if count[0] != at:
+                return real(*args, **kwargs)
+            if after:
+                real(*args, **kwargs)
+            raise Crash
+
+        return call
+
+    with monkeypatch.context() as patched:
+        for name in CALLS:
+            patched.setattr(os, name, wrap(getattr(os, name)))
+        yield count
+
+
+def run_with_crashes(path: Path, monkeypatch: pytest.MonkeyPatch, crash_points: Iterator[tuple[int, bool]], mechanism: str) -> list[object]:
+    """Release all steps; after every crash open the file anew with a freshly seeded source and go on by step numbers."""
+    released: list[object] = []
+    while len(released) < len(STEPS):
+        at, after = next(crash_points)
+        counter = None
+        handles = set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
+        try:
+            with crashing(monkeypatch, at, after=after):
+                counter = opened(path, SeededNoise(11), mechanism=mechanism)
+                while len(released) < len(STEPS):
+                    released.append(counter.update(STEPS[len(released)], step=len(released) + 1))
+        except Crash:
+            pass
+        if counter is not None:
+            counter.close()
+        for handle in set(os.listdir("/proc/self/fd")) - handles if handles else ():  # what the kernel does when a process ends
+            with_closed(int(handle))
+    return released
+
+
+def with_closed(handle: int) -> None:
+    try:
+        os.close(handle)
+    except OSError:
+        return
+
+
+def undisturbed(tmp_path: Path, mechanism: str) -> list[object]:
+    with opened(tmp_path / "undisturbed.json", SeededNoise(11), mechanism=mechanism) as counter:
+        return [counter.update(x) for x in STEPS]
+
+
+def n_calls_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    with crashing(monkeypatch, -1, after=False) as count, opened(tmp_path / "count.json", SeededNoise(11)) as counter:
+        for x in STEPS:
+            counter.update(x)
+    return count[0]
+
+
+def test_crash_at_every_system_call_leaves_the_releases_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    expected = undisturbed(tmp_path, "tree")
+    n_calls = n_calls_of_a_run(tmp_path, monkeypatch)
+    assert n_calls > 60
+    for at in range(1, n_calls + 1):
+        for after in (False, True):
+            folder = tmp_path / f"{at}-{after}"
+            folder.mkdir()
+            points = iter([(at, after), *[(-1, False)] * 3])
+            assert run_with_crashes(folder / "state.json", monkeypatch, points, "tree") == expected, (at, after)
+
+
+def random_crashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator, n_crashes: int, mechanism: str) -> None:
+    expected = undisturbed(tmp_path, mechanism)
+    seen, run = 0, 0
+
+    def points() -> Iterator[tuple[int, bool]]:
+        nonlocal seen
+        while True:
+            seen += 1
+            yield int(rng.integers(1, 60)), bool(rng.integers(2))
+
+    while seen < n_crashes:
+        run += 1
+        folder = tmp_path / f"run-{run}"
+        folder.mkdir()
+        assert run_with_crashes(folder / "state.json", monkeypatch, points(), mechanism) == expected
+
+
+def test_many_crashes_in_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator):
+    random_crashes(tmp_path, monkeypatch, rng, 100, "smooth")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mechanism", ["tree", "k_ary", "scaled_square_root", "square_root"])
+def test_a_thousand_random_crashes(mechanism: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator):
+    random_crashes(tmp_path, monkeypatch, rng, 1000, mechanism)
+
+
+def test_negative_control_a_counter_that_returns_before_writing_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A twin that skips the write releases steps that a crash forgets; with secure noise the second release then differs."""
+    path = tmp_path / "state.json"
+    counter = opened(path)
+    with monkeypatch.context() as patched:
+        patched.setattr(durable_file.DurableFile, "write", lambda *_: None)
+        first = [counter.update(1, step=t) for t in range(1, 11)]
+    counter.close()
+    with opened(path) as again:
+        assert again.n_seen_ == 0
+        assert [again.update(1, step=t) for t in range(1, 11)] != first  # equal with probability below 1e-4
+
+
+def test_stored_step_is_returned_and_never_made_anew(tmp_path: Path):
+    path = tmp_path / "state.json"
+    with opened(path) as counter:
+        first = [counter.update(x, step=t + 1) for t, x in enumerate(STEPS)]
+    with opened(path) as counter:
+        before = path.read_bytes()
+        assert [counter.update(x, step=t + 1) for t, x in enumerate(STEPS)] == first
+        with pytest.raises(StateError, match="step 2 was released for another input"):
+            counter.update(1, step=2)
+        with pytest.raises(StateError, match="the next one is 7"):
+            counter.update(1, step=8)
+        assert path.read_bytes() == before
+        assert counter.update(1) == counter.update(1, step=7)
+
+
+def test_old_steps_are_no_longer_kept(tmp_path: Path):
+    with opened(tmp_path / "state.json", mechanism="auto") as counter:
+        assert counter.release_many([1, 0, 1]).shape == (3,)
+    with open_counter(tmp_path / "long.json", 500, rho=0.5) as counter:
+        releases = counter.release_many(np.ones(200, int))
+        assert counter.update(1, step=1) == releases[0]  # all of a batch
+        for _ in range(2):
+            counter.update(1)
+        with pytest.raises(StateError, match="only those of the last 64"):
+            counter.update(1, step=130)
+        assert counter.update(1, step=200) == releases[-1]
+
+
+def test_second_live_copy_fails(tmp_path: Path):
+    path = tmp_path / "state.json"
+    with opened(path) as first:
+        with pytest.raises(StateError, match="another live copy"):
+            opened(path)
+        first.update(1)
+    assert first.epoch == 1
+    with opened(path) as second:
+        assert second.epoch == 2
+        with pytest.raises(StateError, match="closed, or its last write failed"):
+            first.update(1)
+
+
+def test_second_live_copy_fails_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "state.json"
+    monkeypatch.setattr(durable_file.fcntl, "flock", lambda *_: None)
+    first = opened(path)
+    second = opened(path)
+    before = path.read_bytes()
+    with pytest.raises(StateError, match="another live copy since"):
+        first.update(1)
+    assert path.read_bytes() == before
+    second.update(1)
+    (tmp_path / "state.json.lock").unlink()
+    with pytest.raises(StateError, match="another live copy since"):
+        second.update(1)
+    first.close()
+    second.close()
+
+
+def use_in_child(counter: StoredCounter, queue: multiprocessing.Queue[str]) -> None:
+    try:
+        counter.update(1)
+    except StateError as error:
+        queue.put(str(error))
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_forked_child_is_refused(tmp_path: Path):
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    with opened(tmp_path / "state.json") as counter:
+        child = context.Process(target=use_in_child, args=(counter, queue))
+        child.start()
+        assert "forked child" in queue.get(timeout=60)
+        child.join()
+        assert counter.n_seen_ == 0
+
+
+def test_failed_write_stops_this_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "state.json"
+    counter = opened(path)
+    counter.update(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(OSError, match="No space"):
+            counter.update(1)
+    for step in (None, 1, 2):
+        with pytest.raises(StateError, match="its last write failed"):
+            counter.update(1, step=step)
+    counter.close()
+    with opened(path) as again:
+        assert again.n_seen_ == 1
+
+
+def test_files_are_for_their_owner_only(tmp_path: Path):
+    old = os.umask(0)
+    try:
+        with opened(tmp_path / "state.json") as counter:
+            counter.update(1)
+            assert "state.json" in repr(counter)
+    finally:
+        os.umask(old)
+    assert {file.name for file in tmp_path.iterdir()} == {"state.json", "state.json.lock"}
+    assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o600}
+
+
+def test_bad_input_and_an_exhausted_budget_write_nothing(tmp_path: Path):
+    path = tmp_path / "state.json"
+    with opened(path) as counter:
+        counter.release_many(np.ones(HORIZON - 1, int))
+        before = path.read_bytes()
+        with pytest.raises(ValueError, match="whole numbers"):
+            counter.update(0.5)
+        with pytest.raises(BudgetExhaustedError):
+            counter.release_many([1, 1])
+        assert path.read_bytes() == before
+        counter.update(1)
+        with pytest.raises(BudgetExhaustedError):
+            counter.update(1)
+
+
+def test_other_and_damaged_files_are_refused(tmp_path: Path):
+    path = tmp_path / "state.json"
+    opened(path).close()
+    with pytest.raises(StateError, match="other parameters"):
+        opened(path, bound=2.0)
+    good = json.loads(path.read_bytes())
+    for text in ("", "[]", "{}", json.dumps({**good, "counter": {}}), json.dumps({**good, "releases": 1}), json.dumps({**good, "key": "?"})):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(StateError):
+            opened(path)
+    path.unlink()
+    with pytest.raises(StateError, match="is missing but was in use"):
+        opened(path)
+
+
+def test_wide_counter_survives(tmp_path: Path):
+    path = tmp_path / "state.json"
+    with open_counter(path, 9, rho=0.5, dim=3, whole=False) as counter:
+        release = counter.update([0.5, 0.25, -1.0])
+    with open_counter(path, 9, rho=0.5, dim=3, whole=False) as counter:
+        np.testing.assert_array_equal(counter.update([0.5, 0.25, -1.0], step=1), release)
+        assert counter.release_many(np.zeros((2, 3))).shape == (2, 3)
+        assert counter.variance(3) == counter.counter.variance(3)
+        assert counter.error_bound(0.05) > 0
+        assert counter.guarantee.privacy_unit == "step"
