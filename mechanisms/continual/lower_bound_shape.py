@@ -3,7 +3,7 @@
     MaxSum      rho      min((T / rho)^(1/3), sqrt(d / rho), T)                epsilon      min(sqrt(T / epsilon), d / epsilon, T)
     SumSelect   rho      min((T ln^2 d / rho)^(1/3), sqrt(d / rho), T)         epsilon      min(sqrt(T ln d / epsilon), d / epsilon, T)
 
-Shape only: a curve may be compared with another one's slope, never with an error. The logarithms of SumSelect are those of its upper bounds.
+Shape only: a curve may be compared with another one's slope, never with an error. SumSelect's logarithms are those of its upper bounds.
 
 References
 ----------
