@@ -21,12 +21,14 @@ Privacy, NeurIPS 2020.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from threading import Lock
 from typing import NoReturn
 
-from mechanisms.errors import BudgetExhaustedError
+from mechanisms.continual.state_arrays import SecretState
+from mechanisms.errors import BudgetExhaustedError, StateError
 from mechanisms.guarantee import Neighboring, PrivacyGuarantee, valid_neighboring
 from mechanisms.noise.discrete_laplace import exact_discrete_laplace
 from mechanisms.noise.source import NoiseSource, noise_assumptions, noise_source
@@ -155,6 +157,27 @@ class SparseVector:
             self.n_asked_ += 1
             self.n_fired_ += fired
             return SparseVectorAnswer(fired, self._released(multiple) if fired else None)
+
+    def state_dict(self) -> SecretState:
+        """Return the state, JSON-ready, with the noisy threshold in it: keep it as secret as the data, and go on from it once."""
+        with self._lock:
+            return SecretState(n_seen=self.n_asked_, n_fired=self.n_fired_, level=str(self._level))
+
+    def load_state_dict(self, state: Mapping[str, object]) -> None:
+        """Go on where `state_dict` stood; the parameters must be those of the state.
+
+        Raises
+        ------
+        StateError : this object has been asked something already.
+        ValueError, KeyError : the state is damaged.
+        """
+        with self._lock:
+            if self.n_asked_:
+                raise StateError(f"a state is loaded into a fresh SparseVector only, this one was asked {self.n_asked_} times")
+            n_asked, n_fired = whole_number(0, n_seen=state["n_seen"]), whole_number(0, n_fired=state["n_fired"])
+            if n_fired > min(n_asked, self.max_firings):
+                raise ValueError("state is damaged: more firings than queries or than allowed")
+            self._level, self.n_asked_, self.n_fired_ = int(str(state["level"])), n_asked, n_fired
 
     def __repr__(self) -> str:
         return f"SparseVector(max_firings={self.max_firings}, n_asked_={self.n_asked_}, n_fired_={self.n_fired_})"

@@ -66,5 +66,5 @@ def test_a_million_steps():
     two = ScaledSquareRoot(2**20, exponents=(2.005, 0.624))
     assert (two.max_error(), two.mean_error()) == (pytest.approx(27.39, rel=0.005), pytest.approx(26.59, rel=0.005))
     mean, largest = ScaledSquareRoot(2**20).mean_error(), ScaledSquareRoot(2**20, objective="max").max_error()
-    assert nuclear_bound(2**20) <= mean <= 26.55
-    assert mean <= largest <= 27.45
+    assert nuclear_bound(2**20) <= mean <= 26.54
+    assert mean <= largest <= 26.80
