@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from mechanisms.continual.counter import ContinualCounter as ContinualCounter
     from mechanisms.continual.distinct_count import DistinctCounter as DistinctCounter
     from mechanisms.continual.histogram import HistogramCounter as HistogramCounter
+    from mechanisms.continual.max_sum import MaxSum as MaxSum
     from mechanisms.continual.plan import plan_counter as plan_counter
     from mechanisms.continual.sliding_window import SlidingWindowCounter as SlidingWindowCounter
     from mechanisms.continual.state import open_counter as open_counter
+    from mechanisms.continual.sum_select import SumSelect as SumSelect
     from mechanisms.guarantee import Neighboring as Neighboring
     from mechanisms.guarantee import PrivacyGuarantee as PrivacyGuarantee
     from mechanisms.noise.source import NoiseSource as NoiseSource
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "SumSelect": "mechanisms.continual.sum_select",
+        "MaxSum": "mechanisms.continual.max_sum",
         "NoiseSource": "mechanisms.noise.source",
         "SecureNoise": "mechanisms.noise.source",
         "SeededNoise": "mechanisms.noise.source",

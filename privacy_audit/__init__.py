@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from mechanisms import ContinualCounter as ContinualCounter
     from mechanisms import DistinctCounter as DistinctCounter
     from mechanisms import HistogramCounter as HistogramCounter
+    from mechanisms import MaxSum as MaxSum
     from mechanisms import Neighboring as Neighboring
     from mechanisms import NoiseSource as NoiseSource
     from mechanisms import PrivacyGuarantee as PrivacyGuarantee
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
     from mechanisms import SeededNoise as SeededNoise
     from mechanisms import SlidingWindowCounter as SlidingWindowCounter
     from mechanisms import SparseVector as SparseVector
+    from mechanisms import SumSelect as SumSelect
     from mechanisms import dp_sgd_epsilon as dp_sgd_epsilon
     from mechanisms import dp_sgd_noise_multiplier as dp_sgd_noise_multiplier
     from mechanisms import exponential_mechanism as exponential_mechanism
@@ -185,6 +187,8 @@ _ATTACKS = (
     "run_shadow",
 )
 _MECHANISMS = (
+    "SumSelect",
+    "MaxSum",
     "NoiseSource",
     "SecureNoise",
     "SeededNoise",
