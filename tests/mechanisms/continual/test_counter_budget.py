@@ -134,8 +134,7 @@ def test_float_cost_covers_a_cell_of_a_single_release(grid: float, sd: float, at
     eta = 1e-3 * grid
     center = round(at * sd / grid) * grid
     cell, larger, smaller = (
-        mass(a / sd, b / sd)
-        for a, b in [(center - w, center + w) for w in (grid / 2, grid / 2 + eta, grid / 2 - eta)]
+        mass(a / sd, b / sd) for a, b in [(center - w, center + w) for w in (grid / 2, grid / 2 + eta, grid / 2 - eta)]
     )
     moved = eta * 2 / sd
     factor = math.exp(2 * eta / (grid - 2 * eta) + moved * 16 + moved**2 / 2)
