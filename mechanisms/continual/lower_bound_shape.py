@@ -39,6 +39,6 @@ def lower_bound_shape(
     log = max(1.0, math.log(d)) if statistic == "sum_select" else 1.0
     if rho is not None:
         budget = positive(rho=rho)
-        return float(min((T * log**2 / budget) ** (1 / 3), math.sqrt(d / budget), float(T)))
+        return min(math.cbrt(T * log**2 / budget), math.sqrt(d / budget), float(T))
     budget = positive(epsilon=epsilon)
     return float(min(math.sqrt(T * log / budget), d / budget, float(T)))
