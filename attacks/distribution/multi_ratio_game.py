@@ -12,23 +12,20 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from attacks.canaries.finding import Finding
 from attacks.distribution.attack import WorldAttack
 from attacks.distribution.findings import size_findings
 from attacks.distribution.game_settings import GameSettings, ratio_settings
 from attacks.distribution.plan import Plan
-from attacks.distribution.ratio_game import RatioGame
 from attacks.distribution.regression_leakage import n_leaked_multi
-from attacks.distribution.several_rates import different_rates
+from attacks.distribution.several_ratios import SeveralRatios
 from attacks.distribution.several_worlds import Answered, Fitted, named_objects, play_several_worlds
 from attacks.distribution.train import Progress
 from attacks.distribution.views import ModelViews
 from attacks.distribution.which_ratio import AllPairs, Ids, NearestRatio, RatioEstimator
 from mechanisms.json_ready import JsonValue, json_ready
 from mechanisms.randomness import RngLike, as_generator
-from mechanisms.validation import whole_number
 
 SCHEMA_VERSION = 1
 
@@ -102,7 +99,7 @@ class MultiRatioResult:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class MultiRatioGame(RatioGame):
+class MultiRatioGame(SeveralRatios):
     """Several worlds that differ in the share of a property.
 
     Parameters
@@ -115,21 +112,6 @@ class MultiRatioGame(RatioGame):
     ------
     ValueError : values out of range, or a world that the table can't give.
     """
-
-    alphas: ArrayLike
-    n_train: int
-
-    def __post_init__(self) -> None:
-        RatioGame.__post_init__(self)
-        object.__setattr__(self, "n_train", whole_number(1, n_train=self.n_train))
-        object.__setattr__(self, "alphas", tuple(different_rates(alphas=self.alphas).tolist()))
-        for alpha in self.ratios:
-            self.law(alpha)
-
-    @property
-    def ratios(self) -> tuple[float, ...]:
-        """The ratios, from small to large."""
-        return tuple(np.asarray(self.alphas).tolist())
 
     def run(
         self, attacks: Namers, *, n_shadow: int = 50, n_victim: int = 50, rng: RngLike = None, progress: Progress | None = None

@@ -23,16 +23,15 @@ from attacks.canaries.finding import Finding
 from attacks.distribution.findings import size_findings
 from attacks.distribution.game_settings import GameSettings, ratio_settings
 from attacks.distribution.plan import Plan
-from attacks.distribution.ratio_game import RatioGame
 from attacks.distribution.regression_leakage import n_leaked_regression
-from attacks.distribution.several_rates import different_rates
+from attacks.distribution.several_ratios import SeveralRatios
 from attacks.distribution.several_worlds import Answered, Fitted, named_objects, play_several_worlds
 from attacks.distribution.train import Progress
 from attacks.distribution.views import ModelViews
 from attacks.distribution.which_ratio import RatioEstimator
 from mechanisms.json_ready import JsonValue, json_ready
 from mechanisms.randomness import RngLike, as_generator
-from mechanisms.validation import one_of, whole_number
+from mechanisms.validation import one_of
 
 SCHEMA_VERSION = 1
 PRIORS = ("grid", "interval")
@@ -148,7 +147,7 @@ class RatioRegressionResult:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class RatioRegressionGame(RatioGame):
+class RatioRegressionGame(SeveralRatios):
     """Worlds of every ratio of a prior.
 
     Parameters
@@ -163,23 +162,12 @@ class RatioRegressionGame(RatioGame):
     ValueError : values out of range, or a world that the table can't give.
     """
 
-    alphas: ArrayLike
-    n_train: int
     _: KW_ONLY
     prior: Prior = "grid"
 
     def __post_init__(self) -> None:
-        RatioGame.__post_init__(self)
+        SeveralRatios.__post_init__(self)
         one_of(PRIORS, prior=self.prior)
-        object.__setattr__(self, "n_train", whole_number(1, n_train=self.n_train))
-        object.__setattr__(self, "alphas", tuple(different_rates(alphas=self.alphas).tolist()))
-        for alpha in self.ratios:
-            self.law(alpha)
-
-    @property
-    def ratios(self) -> tuple[float, ...]:
-        """The ratios of shadow models, from small to large."""
-        return tuple(np.asarray(self.alphas).tolist())
 
     def run(
         self, attacks: Estimators, *, n_shadow: int = 30, n_victim: int = 30, rng: RngLike = None, progress: Progress | None = None

@@ -17,6 +17,7 @@ Jain, Raskhodnikova, Sivakumar, Smith, The Price of Differential Privacy under C
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from mechanisms.continual.counted_release import Counts
 from mechanisms.continual.counter import ContinualCounter
@@ -71,21 +72,13 @@ class RecomputedMaximum:
         self._last = round(number_from_json(state["last"]))
 
 
-class MaximumPerCoordinate:
-    """The largest of d noisy counts."""
+class CounterMethod:
+    """A method that is post-processing of one counter of all coordinates."""
 
     name = "per_coordinate"
 
     def __init__(self, design: CounterDesign, noise: NoiseSource | None) -> None:
         self._counter = ContinualCounter.from_design(design, noise=noise)
-
-    def release(self, sums: Counts, step: Counts, t: int) -> float:  # noqa: ARG002
-        """Return the largest release of the counter."""
-        return float(largest_and_place(self._counter, step)[0])
-
-    def bound(self, beta: float) -> float:
-        """The counter's own bound for all coordinates and steps."""
-        return self._counter.error_bound(beta)
 
     def guarantee(self, delta: float | None) -> PrivacyGuarantee:
         """The counter's."""
@@ -100,13 +93,43 @@ class MaximumPerCoordinate:
         self._counter.load_state_dict(state)
 
 
-class TimeAlone:
-    """Half the number of steps: no look at the data."""
+class MaximumPerCoordinate(CounterMethod):
+    """The largest of d noisy counts."""
+
+    def release(self, sums: Counts, step: Counts, t: int) -> float:  # noqa: ARG002
+        """Return the largest release of the counter."""
+        return float(largest_and_place(self._counter, step)[0])
+
+    def bound(self, beta: float) -> float:
+        """The counter's own bound for all coordinates and steps."""
+        return self._counter.error_bound(beta)
+
+
+class DataFree:
+    """A method that does not look at the data."""
 
     name = "trivial"
+    mechanism: ClassVar[str]
 
     def __init__(self, horizon: int, neighboring: Neighboring) -> None:
         self._horizon, self._neighboring = horizon, neighboring
+
+    def guarantee(self, delta: float | None) -> PrivacyGuarantee:  # noqa: ARG002
+        """Nothing is spent."""
+        return PrivacyGuarantee(0.0, 0.0, self._neighboring, "step", self.mechanism)
+
+    def state(self) -> dict[str, JsonValue]:
+        """Nothing."""
+        return {}
+
+    def restore(self, state: Mapping[str, object]) -> None:
+        """Nothing to go to."""
+
+
+class TimeAlone(DataFree):
+    """Half the number of steps: no look at the data."""
+
+    mechanism = "a function of time"
 
     def release(self, sums: Counts, step: Counts, t: int) -> float:  # noqa: ARG002
         """Return t / 2."""
@@ -115,17 +138,6 @@ class TimeAlone:
     def bound(self, beta: float) -> float:  # noqa: ARG002
         """T / 2, always."""
         return self._horizon / 2
-
-    def guarantee(self, delta: float | None) -> PrivacyGuarantee:  # noqa: ARG002
-        """Nothing is spent."""
-        return PrivacyGuarantee(0.0, 0.0, self._neighboring, "step", "a function of time")
-
-    def state(self) -> dict[str, JsonValue]:
-        """Nothing."""
-        return {}
-
-    def restore(self, state: Mapping[str, object]) -> None:
-        """Nothing to go to."""
 
 
 def largest_and_place(counter: ContinualCounter, step: Counts) -> tuple[float, int]:

@@ -24,10 +24,8 @@ from typing import Literal
 
 from mechanisms.continual.binary_counts import BinaryCounts
 from mechanisms.continual.counted_release import CountedRelease, Counts, ReleaseMethod
-from mechanisms.continual.counter import ContinualCounter
-from mechanisms.continual.counter_design import CounterDesign
 from mechanisms.continual.exact_budget import ExactBudget, exact_budget
-from mechanisms.continual.maximum_methods import counter_bound, largest_and_place
+from mechanisms.continual.maximum_methods import CounterMethod, DataFree, counter_bound, largest_and_place
 from mechanisms.continual.per_coordinate import Asked, least_counter_bound, per_coordinate_design
 from mechanisms.continual.recompute import RecomputeSchedule, best_schedule
 from mechanisms.guarantee import Neighboring, PrivacyGuarantee
@@ -138,13 +136,8 @@ class RecomputedSelection:
         self._last = last
 
 
-class SelectionPerCoordinate:
+class SelectionPerCoordinate(CounterMethod):
     """The first of the largest noisy counts."""
-
-    name = "per_coordinate"
-
-    def __init__(self, design: CounterDesign, noise: NoiseSource | None) -> None:
-        self._counter = ContinualCounter.from_design(design, noise=noise)
 
     def release(self, sums: Counts, step: Counts, t: int) -> int:  # noqa: ARG002
         """Return the place of the largest release of the counter."""
@@ -154,26 +147,11 @@ class SelectionPerCoordinate:
         """Twice the counter's: the chosen one may be high, the best one low."""
         return 2 * self._counter.error_bound(beta)
 
-    def guarantee(self, delta: float | None) -> PrivacyGuarantee:
-        """The counter's."""
-        return self._counter.guarantee_at(delta)
 
-    def state(self) -> dict[str, JsonValue]:
-        """The counter's."""
-        return dict(self._counter.state_dict())
-
-    def restore(self, state: Mapping[str, object]) -> None:
-        """Go to a state."""
-        self._counter.load_state_dict(state)
-
-
-class FirstIndex:
+class FirstIndex(DataFree):
     """Index 0 whatever the data."""
 
-    name = "trivial"
-
-    def __init__(self, horizon: int, neighboring: Neighboring) -> None:
-        self._horizon, self._neighboring = horizon, neighboring
+    mechanism = "a constant"
 
     def release(self, sums: Counts, step: Counts, t: int) -> int:  # noqa: ARG002
         """Return 0."""
@@ -182,17 +160,6 @@ class FirstIndex:
     def bound(self, beta: float) -> float:  # noqa: ARG002
         """T, always."""
         return float(self._horizon)
-
-    def guarantee(self, delta: float | None) -> PrivacyGuarantee:  # noqa: ARG002
-        """Nothing is spent."""
-        return PrivacyGuarantee(0.0, 0.0, self._neighboring, "step", "a constant")
-
-    def state(self) -> dict[str, JsonValue]:
-        """Nothing."""
-        return {}
-
-    def restore(self, state: Mapping[str, object]) -> None:
-        """Nothing to go to."""
 
 
 def selection_error(n_recomputations: int, dim: int, budget: ExactBudget, neighboring: Neighboring, beta: float) -> float:
