@@ -1,0 +1,1 @@
+"""Families of statistical queries: what a synthetic table shall get right."""
