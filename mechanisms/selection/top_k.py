@@ -14,10 +14,13 @@ Concentrating, and Truncating, ALT 2021.
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from mechanisms.guarantee import Neighboring, PrivacyGuarantee
+from mechanisms.noise.bits import Words
 from mechanisms.noise.source import NoiseSource, noise_assumptions, noise_source
 from mechanisms.selection.exponential import draw_exponential, exponential_rho
 from mechanisms.selection.result import Selection
@@ -69,9 +72,15 @@ def top_k(
         raise ValueError(f"k must be at most the number of candidates, {len(utility)}, got {k}")
     source = noise_source(noise)
     guarantee = PrivacyGuarantee(epsilon, 0.0, neighboring, privacy_unit, f"top {n_chosen} by peeling", noise_assumptions(source))
+    indices = draw_top_k(utility, n_chosen, factor, source.words)
+    return Selection(indices, guarantee, n_chosen * exponential_rho(epsilon / n_chosen), source.secure)
+
+
+def draw_top_k(utility: NDArray[np.float64], k: int, factor: Fraction, words: Words) -> tuple[int, ...]:
+    """Return k different indices by peeling, for valid utilities and the exponent factor of all k choices together."""
     left, indices = np.arange(len(utility)), []
-    for _ in range(n_chosen):
-        place = draw_exponential(exponents(utility[left], factor / n_chosen), source.words)
+    for _ in range(k):
+        place = draw_exponential(exponents(utility[left], factor / k), words)
         indices.append(int(left[place]))
         left = np.delete(left, place)
-    return Selection(tuple(indices), guarantee, n_chosen * exponential_rho(epsilon / n_chosen), source.secure)
+    return tuple(indices)

@@ -80,7 +80,7 @@ def long_pattern(scales: SparseVectorScales, n_silent: int, n_firing: int) -> fl
 
 def test_long_patterns_come_near_epsilon():
     loss = long_pattern(sparse_vector_scales(epsilon=2.0, max_firings=3), 200, 3)
-    assert 1.0 < loss <= 2.0
+    assert 1.0 < loss <= 2.0 + 1e-12  # up to the rounding of logarithms
 
 
 def test_fault_noise_not_scaled_with_the_firings():
