@@ -20,7 +20,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +27,13 @@ from numpy.typing import NDArray
 from mechanisms.accounting.ledger import Ledger
 from mechanisms.guarantee import Neighboring
 from mechanisms.noise.source import NoiseSource
-from synth.adaptive.denoise import denoise_pair
+from mechanisms.validation import in_range, whole_number
+from synth.adaptive.denoise import SHRUNK_SHARE, denoise_pair
 from synth.adaptive.forest import Forest, pair_answers, spanning_forest
 from synth.adaptive.selection import choose_pairs, pair_scores
+from synth.budget import marginal_sensitivity
 from synth.count_source import CountSource
+from synth.measure import MarginalAnswer, measure_marginals
 
 Floats = NDArray[np.float64]
 Pair = tuple[int, int]
@@ -54,7 +56,18 @@ class AdaptiveRecipe:
     n_pairs: int | None = None
     n_rounds: int = 4
     select_share: float = 0.05
-    shrunk: float = 0.7
+    shrunk: float = SHRUNK_SHARE
+
+    def __post_init__(self) -> None:
+        in_range(0, 1, one_way_share=self.one_way_share)
+        in_range(0, 1, select_share=self.select_share)
+        in_range(0, 1, closed="both", shrunk=self.shrunk)
+        whole_number(1, n_rounds=self.n_rounds)
+        if self.n_pairs is not None:
+            whole_number(1, n_pairs=self.n_pairs)
+
+
+DEFAULT_RECIPE = AdaptiveRecipe()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,97 +76,75 @@ class PairModel:
 
     Parameters
     ----------
-    total : noisy or public number of rows.
-    one_ways : (s_i,) noisy counts, shifted to the total.
-    measured : pairs in the order of their measurement -> denoised counts.
-    sigmas : pairs -> standard deviation of a raw cell.
+    one_ways : (s_i,) noisy counts of one total.
+    raw : answers as they were drawn, in order.
+    measured : pair -> denoised counts.
     forest : see `synth.adaptive.forest`.
     answers : every pair -> the model's counts.
     """
 
-    total: float
     one_ways: tuple[Floats, ...]
+    raw: tuple[MarginalAnswer, ...]
     measured: Mapping[Pair, Floats]
-    sigmas: Mapping[Pair, float]
     forest: Forest
     answers: Mapping[Pair, Floats]
 
 
 def measure_one_ways(
-    source: CountSource, *, rho: float, neighboring: Neighboring, noise: NoiseSource, ledger: Ledger, step: str = "all one-way marginals"
-) -> tuple[list[NDArray[np.int64]], float]:
-    """Return noisy one-way counts of all columns together and the standard deviation of a cell."""
-    d = len(source.schema)
-    sensitivity = math.sqrt(2 * d) if neighboring is Neighboring.REPLACE else math.sqrt(d)
-    sigma = sensitivity / math.sqrt(2 * rho)
-    ledger.spend(step, "discrete gaussian", sensitivity=sensitivity, scale=sigma)
-    exact = source.marginals([(column,) for column in range(d)])
-    return [counts + noise.discrete_gaussian(sigma, counts.shape) for counts in exact], sigma
+    source: CountSource, *, rho: float, neighboring: Neighboring, noise: NoiseSource, ledger: Ledger
+) -> list[MarginalAnswer]:
+    """Return noisy counts of every column, with equal shares of rho."""
+    columns: list[tuple[int, ...]] = [(column,) for column in range(len(source.schema))]
+    return measure_marginals(source, columns, rho=rho, neighboring=neighboring, budget="equal", noise=noise, ledger=ledger)
 
 
 def measure_adaptively(
     source: CountSource,
-    *,
+    pairs: Sequence[Pair],
     one_ways: Sequence[Floats],
+    *,
     neighboring: Neighboring,
     noise: NoiseSource,
     ledger: Ledger,
-    recipe: AdaptiveRecipe = AdaptiveRecipe(),
+    recipe: AdaptiveRecipe = DEFAULT_RECIPE,
 ) -> PairModel:
     """Spend what is left in the ledger on the pairs that the model gets most wrong.
 
     Parameters
     ----------
-    one_ways : (s_i,) noisy counts of one total.
+    source : the sensitive table.
+    pairs : candidates (i, j), i < j.
+    one_ways : (s_i,) noisy counts of every column, of one total.
+    neighboring, noise, ledger : as `measure_marginals`.
+    recipe : public settings.
+
+    Guarantee
+    ---------
+    (what is left in the ledger)-zCDP under `neighboring`; the ledger has an entry for each choice and each answer.
     """
-    pairs = list(combinations(range(len(one_ways)), 2))
-    exact = dict(zip(pairs, source.marginals(pairs), strict=True))
+    exact = dict(zip(pairs, source.marginals(list(pairs)), strict=True))
     measured: dict[Pair, Floats] = {}
-    sigmas: dict[Pair, float] = {}
+    raw: list[MarginalAnswer] = []
     forest = spanning_forest(one_ways, measured)
     answers = pair_answers(forest, measured)
     for k, n_left in _picks(min(recipe.n_pairs or len(one_ways), len(pairs)), recipe.n_rounds):
         rho = ledger.left * k / n_left
-        sigma = math.sqrt(k * (2 if neighboring is Neighboring.REPLACE else 1) / (2 * rho * (1 - recipe.select_share)))
+        select, measure = rho * recipe.select_share, rho * (1 - recipe.select_share)
         open_pairs = [pair for pair in pairs if pair not in measured]
+        sigma = marginal_sensitivity(neighboring) * math.sqrt(k / (2 * measure))
         scores = pair_scores(exact, answers, open_pairs, sigma=sigma)
-        chosen = choose_pairs(
-            scores,
-            open_pairs,
-            k,
-            rho=rho * recipe.select_share,
-            neighboring=neighboring,
-            noise=noise,
-            ledger=ledger,
-            step=f"choice of {k} pairs",
-        )
-        for pair in chosen:
-            ledger.spend(_name(source, pair), "discrete gaussian", sensitivity=_pair_sensitivity(neighboring), scale=sigma)
-            answer = exact[pair] + noise.discrete_gaussian(sigma, exact[pair].shape)
-            rows, columns = one_ways[pair[0]], one_ways[pair[1]]
-            measured[pair] = denoise_pair(answer.astype(np.float64), rows, columns, sigma=sigma, shrunk=recipe.shrunk)
-            sigmas[pair] = sigma
+        chosen = choose_pairs(scores, open_pairs, k, rho=select, neighboring=neighboring, noise=noise, ledger=ledger)
+        found = measure_marginals(source, chosen, rho=measure, neighboring=neighboring, budget="equal", noise=noise, ledger=ledger)
+        raw += found
+        for (i, j), answer in zip(chosen, found, strict=True):
+            noisy = answer.answer.astype(np.float64)
+            measured[i, j] = denoise_pair(noisy, one_ways[i], one_ways[j], sigma=answer.sigma, shrunk=recipe.shrunk)
         forest = spanning_forest(one_ways, measured)
         answers = pair_answers(forest, measured)
-    return PairModel(float(one_ways[0].sum()), tuple(one_ways), measured, sigmas, forest, answers)
-
-
-def with_one_total(one_ways: Sequence[NDArray[np.int64]], total: float | None) -> list[Floats]:
-    """Return one-ways shifted to one total: the given (public) one, or the mean of their sums."""
-    shared = float(np.mean([one.sum() for one in one_ways])) if total is None else total
-    return [one + (shared - one.sum()) / one.size for one in one_ways]
+    return PairModel(tuple(one_ways), tuple(raw), measured, forest, answers)
 
 
 def _picks(n_pairs: int, n_rounds: int) -> list[tuple[int, int]]:
     """Return (picks, picks left before) of each round: as even as whole numbers allow."""
     counts = [len(part) for part in np.array_split(np.arange(n_pairs), min(n_rounds, n_pairs))] if n_pairs else []
     return [(k, sum(counts[place:])) for place, k in enumerate(counts)]
-
-
-def _pair_sensitivity(neighboring: Neighboring) -> float:
-    return math.sqrt(2) if neighboring is Neighboring.REPLACE else 1.0
-
-
-def _name(source: CountSource, pair: Pair) -> str:
-    names = source.schema.names
-    return f"marginal of {names[pair[0]]!r} and {names[pair[1]]!r}"

@@ -38,7 +38,7 @@ def pair_scores(exact: Mapping[Pair, NDArray[np.int64]], model: Mapping[Pair, Fl
 
 
 def choose_pairs(
-    scores: Floats, pairs: Sequence[Pair], k: int, *, rho: float, neighboring: Neighboring, noise: NoiseSource, ledger: Ledger, step: str
+    scores: Floats, pairs: Sequence[Pair], k: int, *, rho: float, neighboring: Neighboring, noise: NoiseSource, ledger: Ledger
 ) -> list[Pair]:
     """Return k different pairs, better scores with higher probability.
 
@@ -48,6 +48,6 @@ def choose_pairs(
     """
     sensitivity = score_sensitivity(neighboring)
     epsilon = exponential_epsilon(rho / k)
-    ledger.spend_rho(step, "exponential, top k", sensitivity=sensitivity, scale=2 * sensitivity / epsilon, rho=rho)
+    ledger.spend_rho(f"choice of {k} marginals", "exponential, top k", sensitivity=sensitivity, scale=2 * sensitivity / epsilon, rho=rho)
     factor = exponent_factor(epsilon=k * epsilon, sensitivity=sensitivity, neighboring=neighboring, monotone=False)
     return [pairs[place] for place in draw_top_k(scores, k, factor, noise.words)]

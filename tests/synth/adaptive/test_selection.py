@@ -74,7 +74,7 @@ def test_the_choice_follows_the_law(rng):  # false alarm about 1e-6
     orders = list(permutations(range(4), k))
     found = np.zeros(len(orders))
     for _ in range(3000):
-        chosen = choose_pairs(scores, pairs, k, rho=rho, neighboring=Neighboring.ADD_REMOVE, noise=noise, ledger=Ledger(rho), step="choice")
+        chosen = choose_pairs(scores, pairs, k, rho=rho, neighboring=Neighboring.ADD_REMOVE, noise=noise, ledger=Ledger(rho))
         found[orders.index(tuple(pairs.index(pair) for pair in chosen))] += 1
 
     def chi_square(epsilon_each):
@@ -89,7 +89,5 @@ def test_an_overdrawn_ledger_draws_nothing():
     noise = SeededNoise(3)
     before = noise.state()
     with pytest.raises(BudgetExhaustedError, match="choice"):
-        choose_pairs(
-            np.zeros(2), [(0, 1), (0, 2)], 1, rho=1.0, neighboring=Neighboring.REPLACE, noise=noise, ledger=Ledger(0.5), step="choice"
-        )
+        choose_pairs(np.zeros(2), [(0, 1), (0, 2)], 1, rho=1.0, neighboring=Neighboring.REPLACE, noise=noise, ledger=Ledger(0.5))
     assert noise.state() == before
