@@ -1,0 +1,203 @@
+"""From a table and a workload of marginals to a synthetic table: one shot, adaptive, or by the rule between them.
+
+    one_shot   discrete Gaussian answers of all marginals, fitted from independent columns with the minimum-gain rule
+    adaptive   one-ways, then the worst pairs of a forest model (`synth.adaptive`), fitted to the model's answers of all pairs
+    auto       2 % of rho on one-ways first, kept and pooled with what follows; each branch then has half of delta (`synth.adaptive.mode`)
+
+Guarantee: (epsilon, delta)-DP under the plan's relation: one shot by the exact curve of its discrete Gaussians (`synth.budget`), adaptive
+by zCDP. Fits read noisy answers only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mechanisms.accounting.ledger import Ledger
+from mechanisms.guarantee import Neighboring, PrivacyGuarantee
+from mechanisms.noise.source import noise_assumptions
+from synth.adaptive.forest import sample_forest
+from synth.adaptive.measure_pairs import PairModel, measure_adaptively, measure_one_ways
+from synth.adaptive.mode import FIRST_SHARE, noise_ratio
+from synth.budget import adaptive_budget, marginal_sensitivity, one_shot_budget
+from synth.consistency import consistent_one_ways
+from synth.count_source import CountSource
+from synth.encoded import Codes, EncodedTable
+from synth.forbidden import repair_start
+from synth.k_way import fit_marginals
+from synth.measure import MarginalAnswer, budget_shares, measure_marginals, valid_groups, weighted_targets
+from synth.plan import FitPlan, FitTools, Mode, SynthesisRun
+from synth.start import independent_start
+from synth.targets import Fit, MarginalTarget
+
+Groups = Sequence[tuple[int, ...]]
+
+MODEL_WEIGHT = 0.3  # of pairs that the adaptive mode's model only implies
+MODEL_SWEEPS = 3
+
+
+def fit_marginal_workload(source: CountSource, groups: Groups, plan: FitPlan, tools: FitTools) -> SynthesisRun:
+    """Return a table for marginals of any order, by the plan's mode.
+
+    Parameters
+    ----------
+    source : the sensitive table.
+    groups : columns of each marginal, increasing places in the schema.
+
+    Raises
+    ------
+    ValueError : groups that don't fit the schema, or a mode that can't serve them; nothing is drawn then.
+    """
+    groups = valid_groups(groups, source.schema, max_cells=plan.max_cells, neighboring=plan.neighboring)
+    mode = _possible_mode(groups, plan)
+    if mode == "auto":
+        return _fit_by_rule(source, groups, plan, tools)
+    if mode == "one_shot":
+        return _fit_one_shot(source, groups, plan, tools)
+    budget = adaptive_budget(epsilon=plan.epsilon, delta=plan.delta, neighboring=plan.neighboring)
+    ledger = budget.ledger()
+    return _fit_adaptively(source, groups, plan, tools, ledger, first=())
+
+
+def _possible_mode(groups: Groups, plan: FitPlan) -> str:
+    """Return the mode; only pairs of columns can be chosen adaptively."""
+    if all(len(group) == 2 for group in groups):
+        return plan.mode
+    if plan.mode == "adaptive":
+        raise ValueError("mode 'adaptive' chooses among pairs of columns; for other marginals take mode='one_shot'")
+    return "one_shot"
+
+
+def _fit_one_shot(source: CountSource, groups: Groups, plan: FitPlan, tools: FitTools) -> SynthesisRun:
+    cells = _cells(source, groups)
+    shares = budget_shares(cells, plan.budget)
+    budget = one_shot_budget(
+        epsilon=plan.epsilon, delta=plan.delta, neighboring=plan.neighboring, shares=list(shares), n_draws=int(sum(cells))
+    )
+    ledger = budget.ledger()
+    answers = measure_marginals(
+        source, groups, rho=budget.rho, neighboring=plan.neighboring, budget=plan.budget, max_cells=plan.max_cells, noise=tools.noise, ledger=ledger
+    )
+    return _fit_answers(source, answers, (), plan, tools, ledger)
+
+
+def _fit_by_rule(source: CountSource, groups: Groups, plan: FitPlan, tools: FitTools) -> SynthesisRun:
+    """Look at noisy one-ways, then take a branch; both branches are calibrated at delta / 2, with one scale for the one-ways."""
+    d, cells = len(source.schema), _cells(source, groups)
+    shares = [FIRST_SHARE / d] * d + list((1 - FIRST_SHARE) * budget_shares(cells, plan.budget))
+    half = {"epsilon": plan.epsilon, "delta": plan.delta / 2}
+    one_shot = one_shot_budget(**half, neighboring=plan.neighboring, shares=shares, n_draws=sum(cells) + sum(source.schema.sizes))
+    adaptive = adaptive_budget(**half, neighboring=plan.neighboring)
+    ledger, rest = one_shot.ledger(), (1 - FIRST_SHARE) * one_shot.rho
+    first = measure_one_ways(source, rho=FIRST_SHARE * one_shot.rho, neighboring=plan.neighboring, noise=tools.noise, ledger=ledger)
+    one_ways = _one_ways(source, first, plan)
+    sigmas = marginal_sensitivity(plan.neighboring) / np.sqrt(2 * rest * budget_shares(cells, plan.budget))
+    ratio = noise_ratio(one_ways, groups, list(sigmas), total=float(one_ways[0].sum()))
+    if ratio <= plan.mode_threshold:
+        answers = measure_marginals(
+            source, groups, rho=rest, neighboring=plan.neighboring, budget=plan.budget, max_cells=plan.max_cells, noise=tools.noise, ledger=ledger
+        )
+        return replace(_fit_answers(source, answers, first, plan, tools, ledger), noise_ratio=ratio)
+    open_ledger = adaptive.ledger()
+    for entry in ledger.entries:
+        open_ledger.spend_rho(entry.step, entry.mechanism, sensitivity=entry.sensitivity, scale=entry.scale, rho=entry.rho)
+    return replace(_fit_adaptively(source, groups, plan, tools, open_ledger, first=first), noise_ratio=ratio)
+
+
+def _fit_answers(
+    source: CountSource,
+    answers: Sequence[MarginalAnswer],
+    first: Sequence[MarginalAnswer],
+    plan: FitPlan,
+    tools: FitTools,
+    ledger: Ledger,
+) -> SynthesisRun:
+    """Fit one-shot answers from independent columns; one-ways measured first are pooled into the start."""
+    sizes = source.schema.sizes
+    one_ways = _one_ways(source, [*answers, *first], plan)
+    total = float(one_ways[0].sum())
+    start = _allowed(independent_start(one_ways, _n_rows(total, plan), tools.rng), sizes, plan, tools)
+    fit = fit_marginals(
+        weighted_targets(answers),
+        sizes,
+        start,
+        total=max(total, 1.0),
+        min_gain=plan.min_gain,
+        noise_floor=plan.noise_floor,
+        max_sweeps=plan.max_sweeps,
+        rng=tools.rng,
+        forbidden=plan.forbidden,
+        progress=tools.progress,
+    )
+    return _run(fit, total, "one_shot", [*first, *answers], plan, tools, ledger)
+
+
+def _fit_adaptively(
+    source: CountSource, groups: Groups, plan: FitPlan, tools: FitTools, ledger: Ledger, *, first: Sequence[MarginalAnswer]
+) -> SynthesisRun:
+    """Measure one-ways and chosen pairs, sample the forest, and fit the model's answers of all pairs."""
+    share = plan.recipe.one_way_share * ledger.left
+    ones = [*first, *measure_one_ways(source, rho=share, neighboring=plan.neighboring, noise=tools.noise, ledger=ledger)]
+    one_ways = _one_ways(source, ones, plan)
+    model = measure_adaptively(
+        source,
+        [(group[0], group[1]) for group in groups],
+        one_ways,
+        neighboring=plan.neighboring,
+        noise=tools.noise,
+        ledger=ledger,
+        recipe=plan.recipe,
+    )
+    total, sizes = float(one_ways[0].sum()), source.schema.sizes
+    start = _allowed(sample_forest(model.forest, _n_rows(total, plan), tools.rng), sizes, plan, tools)
+    fit = fit_marginals(
+        _model_targets(model),
+        sizes,
+        start,
+        total=max(total, 1.0),
+        min_gain=0.0,
+        max_sweeps=min(MODEL_SWEEPS, plan.max_sweeps),
+        rng=tools.rng,
+        forbidden=plan.forbidden,
+        progress=tools.progress,
+    )
+    return _run(fit, total, "adaptive", [*ones, *model.raw], plan, tools, ledger)
+
+
+def _model_targets(model: PairModel) -> list[MarginalTarget]:
+    """Return all pairs' answers as the model has them; their noise is not white any more, so no minimum gain is taken from it."""
+    return [
+        MarginalTarget(pair, answer, 0.0, 1.0 if pair in model.measured else MODEL_WEIGHT) for pair, answer in model.answers.items()
+    ]
+
+
+def _one_ways(source: CountSource, answers: Sequence[MarginalAnswer], plan: FitPlan) -> list[NDArray[np.float64]]:
+    total = float(source.n_rows) if plan.neighboring is Neighboring.REPLACE else None  # public under replacement only
+    return [one.counts for one in consistent_one_ways(answers, source.schema.sizes, total=total)]
+
+
+def _n_rows(total: float, plan: FitPlan) -> int:
+    return plan.n_synthetic or max(1, round(total))
+
+
+def _allowed(start: Codes, sizes: tuple[int, ...], plan: FitPlan, tools: FitTools) -> Codes:
+    return repair_start(start, sizes, plan.forbidden, tools.rng) if plan.forbidden else start
+
+
+def _run(
+    fit: Fit, total: float, mode: Mode, answers: Sequence[MarginalAnswer], plan: FitPlan, tools: FitTools, ledger: Ledger
+) -> SynthesisRun:
+    guarantee = PrivacyGuarantee(
+        plan.epsilon, plan.delta, plan.neighboring, "record", f"Private-GSD, {mode}", noise_assumptions(tools.noise)
+    )
+    table = EncodedTable(fit.codes)
+    return SynthesisRun(
+        table, total, mode, tuple(answers), ledger, guarantee, fit.fitness, fit.noise_energy, fit.history, fit.stopped
+    )
+
+
+def _cells(source: CountSource, groups: Groups) -> list[int]:
+    return [int(np.prod([source.schema.sizes[column] for column in group], dtype=np.int64)) for group in groups]
