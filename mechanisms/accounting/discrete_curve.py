@@ -103,7 +103,7 @@ def discrete_gaussian_delta(sensitivities: ArrayLike, sigmas: ArrayLike, epsilon
     nats = non_negative(epsilon=epsilon)
     by_zcdp = zcdp_delta(float(np.sum(squares / (2 * scales**2))), nats)
     ratios = _RATIOS * squares.sum()
-    useful = (_WIDTHS < scales.min()) & (2 * ratios < nats)
+    useful = (scales.min() > _WIDTHS) & (2 * ratios < nats)
     widths, ratios = _WIDTHS[useful], ratios[useful]
     mu = np.sqrt((squares / (scales**2 - widths[:, np.newaxis] ** 2)).sum(axis=1))
     by_rounding = np.exp(ratios) * gaussian_delta(mu, nats - 2 * ratios)
