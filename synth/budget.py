@@ -16,8 +16,10 @@ Bun, Steinke, Concentrated DP, TCC 2016. Canonne, Kamath, Steinke, The Discrete 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from mechanisms.accounting.discrete_curve import discrete_gaussian_rho
 from mechanisms.accounting.ledger import Ledger
@@ -70,8 +72,8 @@ def one_shot_budget(
     epsilon: float,
     delta: float,
     neighboring: Neighboring,
-    shares: Sequence[float],
-    sensitivities: Sequence[float] | None = None,
+    shares: ArrayLike,
+    sensitivities: ArrayLike | None = None,
     n_draws: int = MOST_DRAWS,
 ) -> SynthesisBudget:
     """Return the budget of counts that are all released with discrete Gaussian noise.
@@ -100,7 +102,7 @@ def one_shot_budget(
     0.0164
     """
     core = _core_delta(epsilon, delta, n_draws)
-    norms = [marginal_sensitivity(neighboring)] * len(shares) if sensitivities is None else sensitivities
+    norms = np.full(np.shape(shares), marginal_sensitivity(neighboring)) if sensitivities is None else sensitivities
     rho = discrete_gaussian_rho(epsilon, core, sensitivities=norms, shares=shares)
     return SynthesisBudget(float(epsilon), float(delta), _counted(neighboring), rho, False, float(delta) - core)
 

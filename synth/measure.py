@@ -35,7 +35,7 @@ from mechanisms.guarantee import Neighboring
 from mechanisms.json_ready import JsonValue, json_record
 from mechanisms.noise.discrete_gaussian import valid_sigma
 from mechanisms.noise.source import NoiseSource, noise_source
-from mechanisms.validation import one_of, positive, same_length
+from mechanisms.validation import one_dimensional, one_of, positive, same_length
 from synth.budget import marginal_sensitivity
 from synth.count_source import CountSource
 from synth.schema import Schema
@@ -94,7 +94,7 @@ def measure_marginals(
     rho: float,
     neighboring: Neighboring,
     budget: str = "cube_root",
-    shares: Sequence[float] | None = None,
+    shares: ArrayLike | None = None,
     max_cells: int = MAX_CELLS,
     noise: NoiseSource | None = None,
     ledger: Ledger | None = None,
@@ -142,7 +142,8 @@ def measure_marginals(
     (1.0, True)
     """
     chosen = valid_groups(groups, source.schema, max_cells=max_cells, neighboring=neighboring)
-    shapes = [tuple(source.schema.sizes[column] for column in group) for group in chosen]
+    sizes, names = source.schema.sizes, source.schema.names
+    shapes = [tuple(sizes[column] for column in group) for group in chosen]
     cells = [math.prod(shape) for shape in shapes]
     parts = budget_shares(cells, budget) if shares is None else _own_shares(shares, cells)
     sensitivity = marginal_sensitivity(neighboring)
@@ -150,7 +151,7 @@ def measure_marginals(
     valid_sigma(sigmas.max())
     drawn_from = noise_source(noise)
     if ledger is not None:
-        _enter(ledger, rho, [marginal_name(group, source.schema) for group in chosen], sensitivity, sigmas)
+        _enter(ledger, rho, [marginal_name(group, names) for group in chosen], sensitivity, sigmas)
     counts = _counted(source, chosen, shapes)
     draws = drawn_from.discrete_gaussian_each(np.repeat(sigmas, cells))
     noisy = np.split(np.concatenate([count.ravel() for count in counts]) + draws, np.cumsum(cells)[:-1])
@@ -191,30 +192,34 @@ def weighted_targets(answers: Sequence[MarginalAnswer]) -> list[MarginalTarget]:
 def valid_groups(groups: Sequence[tuple[int, ...]], schema: Schema, *, max_cells: int, neighboring: Neighboring) -> list[tuple[int, ...]]:
     """Return the groups, or raise ValueError with the names of the columns at fault."""
     marginal_sensitivity(neighboring)
-    seen: set[tuple[int, ...]] = set()
+    if not len(groups):
+        raise ValueError("at least one marginal is needed")
+    names, sizes = schema.names, schema.sizes
+    seen: dict[tuple[int, ...], None] = {}
     for group in groups:
         chosen = tuple(int(column) for column in group)
-        if any(not 0 <= column < len(schema) for column in chosen) or any(left >= right for left, right in pairwise(chosen)):
-            raise ValueError(f"a group must hold increasing places of the schema's {len(schema)} columns, got {chosen}")
-        name, n_cells = marginal_name(chosen, schema), math.prod(schema.sizes[column] for column in chosen)
+        if any(not 0 <= column < len(names) for column in chosen) or any(left >= right for left, right in pairwise(chosen)):
+            raise ValueError(f"a group must hold increasing places of the schema's {len(names)} columns, got {chosen}")
+        name, n_cells = marginal_name(chosen, names), math.prod(sizes[column] for column in chosen)
         if chosen in seen:
             raise ValueError(f"{name} is asked for twice; one answer with the whole budget is better than two")
         if n_cells > max_cells:
             raise ValueError(f"{name} has {n_cells:,} cells, more than max_cells = {max_cells:,}; take coarser columns or fewer of them")
         if not chosen and neighboring is Neighboring.REPLACE:
             raise ValueError("the number of rows is public under replace: no budget should be spent on it")
-        seen.add(chosen)
-    return [tuple(int(column) for column in group) for group in groups]
+        seen[chosen] = None
+    return list(seen)
 
 
-def marginal_name(group: tuple[int, ...], schema: Schema) -> str:
+def marginal_name(group: tuple[int, ...], names: Sequence[str]) -> str:
     """Return how a ledger calls a marginal: "marginal age x sex"."""
-    return "marginal " + " x ".join(schema.names[column] for column in group) if group else "number of rows"
+    return "marginal " + " x ".join(names[column] for column in group) if group else "number of rows"
 
 
-def _own_shares(shares: Sequence[float], cells: Sequence[int]) -> NDArray[np.float64]:
-    parts = np.array([positive(shares=share) for share in shares], dtype=np.float64)
+def _own_shares(shares: ArrayLike, cells: Sequence[int]) -> NDArray[np.float64]:
+    parts = np.asarray(one_dimensional(shares=shares), dtype=np.float64)
     same_length(groups=cells, shares=parts)
+    positive(shares=parts.min())
     if abs(parts.sum() - 1) > _SUM_OF_SHARES:
         raise ValueError(f"shares must sum to 1, got {parts.sum():.12g}")
     return parts

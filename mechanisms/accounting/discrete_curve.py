@@ -36,15 +36,14 @@ Discrete Gaussian for Differential Privacy, NeurIPS 2020. Dong, Roth, Su, Gaussi
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mechanisms.accounting.bisection import last_true
 from mechanisms.accounting.gaussian import gaussian_delta, gaussian_mu
 from mechanisms.accounting.zcdp import zcdp_delta, zcdp_rho
-from mechanisms.validation import in_range, non_negative, positive, same_length
+from mechanisms.validation import in_range, non_negative, one_dimensional, positive, same_length
 
 Floats = NDArray[np.float64]
 
@@ -77,7 +76,7 @@ _WIDTHS = np.geomspace(0.4, 1.7, 30)
 _RATIOS = np.array([rounding_ratio(float(width)) for width in _WIDTHS])
 
 
-def discrete_gaussian_delta(sensitivities: Sequence[float], sigmas: Sequence[float], epsilon: float) -> float:
+def discrete_gaussian_delta(sensitivities: ArrayLike, sigmas: ArrayLike, epsilon: float) -> float:
     """Return a delta for which whole-number releases with discrete Gaussian noise are together (epsilon, delta)-DP.
 
     Parameters
@@ -102,15 +101,16 @@ def discrete_gaussian_delta(sensitivities: Sequence[float], sigmas: Sequence[flo
     squares, scales = _positive(sensitivities=sensitivities) ** 2, _positive(sigmas=sigmas)
     same_length(sensitivities=squares, sigmas=scales)
     nats = non_negative(epsilon=epsilon)
-    best = zcdp_delta(float(np.sum(squares / (2 * scales**2))), nats)
-    for width, ratio in zip(_WIDTHS, _RATIOS * squares.sum(), strict=True):
-        if width < scales.min() and 2 * ratio < nats:
-            mu = math.sqrt(float(np.sum(squares / (scales**2 - width**2))))
-            best = min(best, math.exp(ratio) * gaussian_delta(mu, nats - 2 * ratio))
-    return best
+    by_zcdp = zcdp_delta(float(np.sum(squares / (2 * scales**2))), nats)
+    ratios = _RATIOS * squares.sum()
+    useful = (scales.min() > _WIDTHS) & (2 * ratios < nats)
+    widths, ratios = _WIDTHS[useful], ratios[useful]
+    mu = np.sqrt((squares / (scales**2 - widths[:, np.newaxis] ** 2)).sum(axis=1))
+    by_rounding = np.exp(ratios) * gaussian_delta(mu, nats - 2 * ratios)
+    return min(by_zcdp, float(by_rounding.min(initial=1.0)))
 
 
-def discrete_gaussian_rho(epsilon: float, delta: float, *, sensitivities: Sequence[float], shares: Sequence[float]) -> float:
+def discrete_gaussian_rho(epsilon: float, delta: float, *, sensitivities: ArrayLike, shares: ArrayLike) -> float:
     """Return the largest rho for which releases with sigma_i^2 = D_i^2 / (2 rho p_i) are together (epsilon, delta)-DP.
 
     Parameters
@@ -170,9 +170,11 @@ def _rho_of_mu(mu: Floats, widths: Floats, density: Floats, parts: Floats) -> Fl
     return last_true(within, widths.shape)
 
 
-def _positive(**values: Sequence[float]) -> Floats:
+def _positive(**values: ArrayLike) -> Floats:
     name, given = next(iter(values.items()))
-    array = np.array([positive(**{name: value}) for value in given], dtype=np.float64)
+    array = np.asarray(one_dimensional(**{name: given}), dtype=np.float64)
     if not array.size:
         raise ValueError(f"{name} must not be empty")
+    positive(**{name: array.min()})
+    positive(**{name: array.max()})
     return array

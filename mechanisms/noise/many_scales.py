@@ -58,8 +58,9 @@ def sample_discrete_gaussian_each(sigmas: NDArray[np.float64], words: Words) -> 
 
 def next_in_grid(sigmas: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the least 2^(j/4) that is not below each sigma."""
-    place = np.ceil(np.log2(sigmas) * _PER_OCTAVE).astype(np.int64)
-    place += _grid(place) < sigmas  # where the logarithm was rounded down
+    place = np.ceil(np.log2(sigmas) * _PER_OCTAVE).astype(np.int64) - 1
+    for _ in range(2):  # the logarithm may have been rounded either way
+        place += _grid(place) < sigmas
     return _grid(place)
 
 
