@@ -21,7 +21,7 @@ LARGEST_GROUP = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
+class CellNumbers:
     """The cells of groups of columns.
 
     Parameters
@@ -35,7 +35,7 @@ class Cells:
 
     Examples
     --------
-    >>> cells = Cells(((0,), (0, 1)), (2, 3))
+    >>> cells = CellNumbers(((0,), (0, 1)), (2, 3))
     >>> cells.starts, cells.strides(1)
     ((0, 2, 8), (3, 1))
     """
