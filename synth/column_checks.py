@@ -10,6 +10,8 @@ import math
 import re
 from itertools import pairwise
 
+import numpy as np
+
 LARGEST_SIZE = 2**31 - 1
 LARGEST_WHOLE = 2**50
 LARGEST_SPAN = 2**51
@@ -46,10 +48,14 @@ def valid_span(name: str, span: int) -> None:
         raise ValueError(f"column {name!r} spans more than 2^51 units; take a coarser unit")
 
 
-def valid_time(name: str, text: object) -> None:
-    """Refuse what is no ISO 8601 point in time: also "now" and "NaT", which numpy takes, and time zones."""
+def time_count(name: str, text: object, unit: str) -> int:
+    """Return ISO 8601 text as a whole count of the unit since 1970; refuse "now" and "NaT", which numpy takes, and time zones."""
     if not isinstance(text, str) or not re.fullmatch(ISO_8601, text):
-        raise ValueError(f"column {name!r}: bounds must be ISO 8601 points in time without a time zone, such as '2024-01-31'")
+        raise ValueError(f"column {name!r}: times must be ISO 8601 text without a time zone, such as '2024-01-31'")
+    try:
+        return int(np.array(text, dtype=f"datetime64[{unit}]").astype(np.int64))
+    except ValueError:
+        raise ValueError(f"column {name!r}: times must be days and hours that exist, such as '2024-01-31'") from None
 
 
 def valid_bins(name: str, lower: float, upper: float, bins: int) -> None:

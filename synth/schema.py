@@ -24,13 +24,13 @@ import numpy as np
 from mechanisms.validation import one_of, whole_number
 from synth.column_checks import (
     LARGEST_WHOLE,
+    time_count,
     valid_bins,
     valid_bounds,
     valid_edges,
     valid_name,
     valid_size,
     valid_span,
-    valid_time,
     valid_whole_bounds,
 )
 
@@ -246,12 +246,7 @@ class Datetime:
         valid_name(self.name)
         one_of(UNITS, unit=self.unit)
         object.__setattr__(self, "step", whole_number(1, step=self.step))
-        for text in (self.lower, self.upper):
-            valid_time(self.name, text)
-        try:
-            lower, upper = self.count_bounds
-        except ValueError:
-            raise ValueError(f"column {self.name!r}: bounds must be days and times that exist, such as '2024-01-31'") from None
+        lower, upper = self.count_bounds
         valid_bounds(self.name, lower, upper)
         valid_span(self.name, upper - lower)
         valid_size(self.name, self.size)
@@ -259,8 +254,7 @@ class Datetime:
     @property
     def count_bounds(self) -> tuple[int, int]:
         """Return lower and upper as whole counts of `unit` since 1970."""
-        lower, upper = (np.array(text, dtype=f"datetime64[{self.unit}]").astype(np.int64) for text in (self.lower, self.upper))
-        return int(lower), int(upper)
+        return time_count(self.name, self.lower, self.unit), time_count(self.name, self.upper, self.unit)
 
     @property
     def n_values(self) -> int:
