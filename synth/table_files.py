@@ -118,12 +118,17 @@ def _read_csv(path: Path, schema: Schema | None, missing: Sequence[str]) -> pa.T
     column_names(table)
     for column in schema:
         if column.name in header:
-            table = table.set_column(header.index(column.name), column.name, _typed(table.column(column.name), column))
+            table = table.set_column(header.index(column.name), column.name, parse_cells(table.column(column.name), column))
     return table
 
 
-def _typed(cells: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
-    """Return text cells as values of a declared column."""
+def parse_cells(cells: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
+    """Return text cells as values of a declared column.
+
+    Raises
+    ------
+    ValueError : cells that are no such values; the column is named, no cell is shown.
+    """
     import pyarrow as pa
     from pyarrow import compute
 
