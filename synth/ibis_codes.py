@@ -65,7 +65,8 @@ def _value(table: ir.Table, column: Column) -> ir.Value:
     is_fit = {str: kind.is_string(), bool: kind.is_boolean()}.get(type(label), is_time if isinstance(column, Datetime) else is_number)
     if not is_fit:
         content = {str: " of text", int: " of whole numbers", bool: " of booleans"}.get(type(label), "")
-        raise ValueError(f"column {column.name!r} is declared {column.kind}{content}, and holds {kind}; convert the column")
+        remedy = "convert the column, or declare categories of its type" if content else "convert the column; text is not parsed"
+        raise ValueError(f"column {column.name!r} is declared {column.kind}{content}, and holds {kind}; {remedy}")
     if kind.is_timestamp() and kind.timezone is not None:
         raise ValueError(f"column {column.name!r} has a time zone; convert it to times without one, all of the same zone")
     if not is_number:
