@@ -1,82 +1,102 @@
-"""Cells of many groups of columns, numbered one after another: how a count finds its place in one long vector.
+"""Cells of numeric columns: value -> cell -> position, and back; each arrow lands in the cell it started from.
 
-Group g has the columns c_1 < ... < c_k of sizes s_1 .. s_k; a row with codes x falls in its cell
+A *cell* is a code without "missing": 0 .. n_values - 1. A value is a float within bounds (Continuous), or a whole number of steps since
+`lower` (Ordinal: value - lower; Datetime: counts of its unit since lower), 0 .. span. A position is the value scaled to [0, 1].
 
-    start_g + sum over i of stride_i x_{c_i},      stride_k = 1, stride_i = stride_{i+1} s_{i+1}      (the last column runs fastest),
-
-so a vector of counts cut at the starts gives every group's array as numpy shapes it. Groups and sizes are public.
+Why rounding can't move a value to another cell. Continuous: a position is clamped to its cell's edges as they are after scaling, and a
+value taken from a position to the cell's edges as they are before; both rows of edges increase strictly (`synth.column_checks`), so no
+clamped range is empty. Whole numbers k: k / span times span is within 1/2 of k for span <= 2^51. Cost: O(n log bins).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from math import prod
-
 import numpy as np
 from numpy.typing import NDArray
 
-LARGEST_GROUP = 2**31 - 1
+from synth.schema import Categorical, Column, Continuous, Datetime, Ordinal
+
+Numeric = Ordinal | Continuous | Datetime
+Values = NDArray[np.float64] | NDArray[np.int64]
+Cells = NDArray[np.int32]
+Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Cells:
-    """The cells of groups of columns.
+def is_numeric(column: Column) -> bool:
+    """Say whether values of the column have positions."""
+    return not isinstance(column, Categorical)
 
-    Parameters
-    ----------
-    groups : places of columns in the schema, increasing inside a group; an empty group has one cell.
-    sizes : number of codes of every column of the schema.
 
-    Raises
-    ------
-    ValueError : columns that don't increase or don't exist, or a group of more than 2^31 - 1 cells.
+def whole_span(column: Ordinal | Datetime) -> int:
+    """Return the largest whole number since lower."""
+    lower, upper = column.count_bounds if isinstance(column, Datetime) else (column.lower, column.upper)
+    return upper - lower
 
-    Examples
-    --------
-    >>> cells = Cells(((0,), (0, 1)), (2, 3))
-    >>> cells.starts, cells.strides(1)
-    ((0, 2, 8), (3, 1))
-    """
 
-    groups: tuple[tuple[int, ...], ...]
-    sizes: tuple[int, ...]
+def cell_of_value(column: Numeric, values: Values) -> Cells:
+    """Return the cell of each value; a value on an inner edge belongs to the cell on its right."""
+    if isinstance(column, Continuous):
+        return _place(np.array(column.all_edges), np.asarray(values, dtype=np.float64))
+    return (np.asarray(values) // column.step).astype(np.int32)
 
-    def __init__(self, groups: Sequence[tuple[int, ...]], sizes: tuple[int, ...]) -> None:
-        kept = tuple(tuple(int(column) for column in group) for group in groups)
-        object.__setattr__(self, "groups", kept)
-        object.__setattr__(self, "sizes", tuple(sizes))
-        for group in kept:
-            if any(left >= right for left, right in pairwise(group)):
-                raise ValueError(f"the columns of a group must increase, got {group}")
-            if group and not 0 <= group[0] <= group[-1] < len(sizes):
-                raise ValueError(f"the columns of a group must be places in the schema, 0 to {len(sizes) - 1}, got {group}")
-            if prod(self.shape(group)) > LARGEST_GROUP:
-                raise ValueError(f"group {group} has {prod(self.shape(group)):,} cells, more than can be counted; take coarser columns")
 
-    @property
-    def starts(self) -> tuple[int, ...]:
-        """Return the first cell of every group, and the number of all cells last."""
-        ends = np.cumsum([0, *(prod(self.shape(group)) for group in self.groups)], dtype=np.int64)
-        return tuple(int(end) for end in ends)
+def position_of_value(column: Numeric, values: Values, cells: Cells) -> Floats:
+    """Return the position of each value, inside the position range of its cell."""
+    if isinstance(column, Continuous):
+        edges, scaled = np.array(column.all_edges), _scaled_edges(column)
+        return _clamp((np.asarray(values) - edges[0]) / (edges[-1] - edges[0]), scaled, cells)
+    return np.asarray(values, dtype=np.float64) / whole_span(column)
 
-    @property
-    def used(self) -> tuple[int, ...]:
-        """Return the columns that some group has, increasing."""
-        return tuple(sorted({column for group in self.groups for column in group}))
 
-    def shape(self, group: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the sizes of a group's columns."""
-        return tuple(self.sizes[column] for column in group)
+def cell_of_position(column: Numeric, positions: Floats) -> Cells:
+    """Return the cell of each position; the one it came from, for what `position_of_value` returned."""
+    if isinstance(column, Continuous):
+        return _place(_scaled_edges(column), positions)
+    return (_nearest_whole(column, positions) // column.step).astype(np.int32)
 
-    def strides(self, g: int) -> tuple[int, ...]:
-        """Return how far apart neighboring codes of each column of the g-th group are."""
-        shape = self.shape(self.groups[g])
-        return tuple(prod(shape[place + 1 :]) for place in range(len(shape)))
 
-    def split(self, counts: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Return every group's counts in the shape of its columns; `counts` has one number a cell."""
-        return [
-            counts[start:end].reshape(self.shape(group)) for group, (start, end) in zip(self.groups, pairwise(self.starts), strict=True)
-        ]
+def value_of_position(column: Numeric, positions: Floats, cells: Cells) -> Values:
+    """Return the value of each position, inside its cell; where the position lies outside, the nearest value of the cell."""
+    if isinstance(column, Continuous):
+        edges = np.array(column.all_edges)
+        return _clamp(edges[0] + positions * (edges[-1] - edges[0]), edges, cells)
+    first, last = _whole_ends(column, cells)
+    return np.minimum(np.maximum(_nearest_whole(column, positions), first), last)
+
+
+def draw_value(column: Numeric, cells: Cells, rng: np.random.Generator) -> Values:
+    """Draw a value of each cell: uniform, real or whole as the column is."""
+    if isinstance(column, Continuous):
+        edges = np.array(column.all_edges)
+        uniform = rng.random(len(cells))
+        return _clamp(edges[cells] + uniform * (edges[cells + 1] - edges[cells]), edges, cells)
+    first, last = _whole_ends(column, cells)
+    whole: NDArray[np.int64] = rng.integers(first, last, endpoint=True)
+    return whole
+
+
+def _scaled_edges(column: Continuous) -> Floats:
+    edges = np.array(column.all_edges)
+    scaled: Floats = (edges - edges[0]) / (edges[-1] - edges[0])
+    return scaled
+
+
+def _place(edges: Floats, values: Floats) -> Cells:
+    return np.searchsorted(edges[1:-1], values, side="right").astype(np.int32)
+
+
+def _clamp(values: Floats, edges: Floats, cells: Cells) -> Floats:
+    """Move each value to the nearest float of its cell, half-open but for the last."""
+    ends = np.nextafter(edges[1:], -np.inf)
+    ends[-1] = edges[-1]
+    clamped: Floats = np.minimum(np.maximum(values, edges[cells]), ends[cells])
+    return clamped
+
+
+def _nearest_whole(column: Ordinal | Datetime, positions: Floats) -> NDArray[np.int64]:
+    span = whole_span(column)
+    return np.clip(np.rint(positions * span), 0, span).astype(np.int64)
+
+
+def _whole_ends(column: Ordinal | Datetime, cells: Cells) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    first = cells.astype(np.int64) * column.step
+    return first, np.minimum(first + column.step - 1, whole_span(column))

@@ -17,7 +17,7 @@ from numba import njit  # type: ignore[import-untyped, unused-ignore]
 from numpy.typing import NDArray
 
 from mechanisms.validation import whole_number
-from synth.cells import Cells
+from synth.cell_numbers import CellNumbers
 from synth.encoded import EncodedTable
 from synth.schema import Schema
 
@@ -75,13 +75,13 @@ class EncodedCounts:
         ------
         ValueError : a group whose columns don't increase or don't exist, or with more than 2^31 - 1 cells.
         """
-        cells = Cells(groups, self._schema.sizes)
+        cells = CellNumbers(groups, self._schema.sizes)
         counts = np.zeros(cells.starts[-1], dtype=np.int64)
         add_counts(self._columns, cells, counts, n_threads=self._n_threads)
         return cells.split(counts)
 
 
-def add_counts(columns: Columns, cells: Cells, counts: NDArray[np.int64], *, n_threads: int = 1) -> None:
+def add_counts(columns: Columns, cells: CellNumbers, counts: NDArray[np.int64], *, n_threads: int = 1) -> None:
     """Add rows to the counts of their cells, in place.
 
     Parameters

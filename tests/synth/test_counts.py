@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from synth.cells import Cells
+from synth.cell_numbers import CellNumbers
 from synth.counts import BLOCK, EncodedCounts
 from synth.encoded import EncodedTable
 from synth.schema import Categorical, Schema
@@ -105,9 +105,9 @@ def test_refusals():
 
 
 def test_a_group_too_large_to_count():
-    Cells([(0, 1)], (2**16, 2**15 - 1))
+    CellNumbers([(0, 1)], (2**16, 2**15 - 1))
     with pytest.raises(ValueError, match="2,147,483,648 cells, more than can be counted"):
-        Cells([(0, 1)], (2**16, 2**15))
+        CellNumbers([(0, 1)], (2**16, 2**15))
 
 
 def test_later_changes_of_the_codes_dont_reach_the_counts():
