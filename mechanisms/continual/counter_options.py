@@ -9,14 +9,19 @@ from mechanisms.guarantee import Neighboring
 from mechanisms.noise.source import NoiseSource
 
 
-class CounterOptions(TypedDict, total=False):
-    """Keyword arguments of `ContinualCounter`, see there."""
+class BudgetOptions(TypedDict, total=False):
+    """What every continual release is asked for."""
 
     rho: float | None
     epsilon: float | None
     delta: float | None
-    mechanism: str
     neighboring: Neighboring
+
+
+class CounterOptions(BudgetOptions, total=False):
+    """Keyword arguments of `ContinualCounter`, see there."""
+
+    mechanism: str
     dim: int
     bound: float
     on_violation: Literal["raise", "clip"]
@@ -27,14 +32,10 @@ class CounterOptions(TypedDict, total=False):
     one_hot: bool
 
 
-class CountedOptions(TypedDict, total=False):
+class CountedOptions(BudgetOptions, total=False):
     """Keyword arguments that `MaxSum` and `SumSelect` share, see there."""
 
-    rho: float | None
-    epsilon: float | None
-    delta: float | None
     beta: float
-    neighboring: Neighboring
     method: str
     one_hot: bool
     on_violation: Literal["raise", "clip"]
