@@ -91,6 +91,8 @@ class ContinualCounter:
     (3, 3)
     """
 
+    kind = "continual counter"
+
     def __init__(
         self,
         horizon: int | None,
@@ -160,8 +162,7 @@ class ContinualCounter:
         units = self.design_.domain.scalar(x) if self._scalar else None
         if units is not None:
             return self._step_scalar(units)
-        values = self.in_values(self.advance(self.design_.domain.step(x))[0])
-        return values[0].item() if self._scalar else values
+        return self.shown(self.advance(self.checked(x)[None])[0])
 
     def release_many(self, X: ArrayLike) -> Releases:
         """Take many steps at once; with the same noise the releases are those of `update`.
@@ -236,7 +237,17 @@ class ContinualCounter:
         whole, rest = np.divmod(sums, self.design_.grid_units)
         return np.asarray(whole + np.rint((rest + noise) / self.design_.grid_units).astype(np.int64))
 
-    def in_values(self, multiples: NDArray[np.int64]) -> Releases:
+    def checked(self, x: ArrayLike) -> NDArray[np.int64]:
+        """Check one input and return it in units, shape (dim,); nothing is drawn or changed."""
+        units: NDArray[np.int64] = self.design_.domain.step(x)[0]
+        return units
+
+    def shown(self, multiples: Releases) -> Release:
+        """Return one release from its multiples of the grid, shape (dim,)."""
+        values = self.in_values(multiples)
+        return values[0].item() if self._scalar else values
+
+    def in_values(self, multiples: Releases) -> Releases:
         """Turn multiples of the grid into values."""
         return multiples if self.design_.domain.whole else multiples.astype(np.float64) * self.design_.grid
 

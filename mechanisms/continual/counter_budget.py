@@ -27,7 +27,7 @@ from mechanisms.continual.block_noise import Law
 from mechanisms.continual.float_cost import FloatCost
 from mechanisms.continual.stream_budget import StreamBudget
 from mechanisms.json_ready import JsonValue, json_record
-from mechanisms.noise.rounding import delta_of_tv
+from mechanisms.noise.total_variation import delta_of_tv
 
 REPORTED_DELTA = 1e-6  # at which a rho is told as an epsilon, unless another one is asked for
 TV_PER_DRAW = 2.0**-100

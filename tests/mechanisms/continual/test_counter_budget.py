@@ -142,6 +142,15 @@ def test_float_cost_covers_a_cell_of_a_single_release(grid: float, sd: float, at
     assert cell <= factor * smaller * (1 + 1e-9)
 
 
+def test_one_border_of_the_grid_is_not_enough():
+    """A float release off by eta = 1e-4 grids, sd = 100 grids: it rounds differently 250 times as often as one border says."""
+    eta, sd = 1e-4, 100.0
+    borders = np.arange(-1003, 1003) + 0.5
+    differs = sum(mass((border - eta) / sd, (border + eta) / sd) for border in borders)
+    assert differs > 200 * 2 * eta / (math.sqrt(2 * math.pi) * sd)
+    assert differs == pytest.approx(2 * eta, rel=5e-3)
+
+
 def mass(low: float, high: float) -> float:
     """Normal probability of an interval, from the tail on its side."""
     return float(ndtr(-low) - ndtr(-high)) if low > 0 else float(ndtr(high) - ndtr(low))
