@@ -106,7 +106,7 @@ def test_times(form: str):
 
 def test_coarse_times_of_any_size_are_clipped_not_wrapped():
     """Days far from 1970 overflow microseconds."""
-    days = pa.array([2**31 - 1, -(2**31), 18262], pa.date32())
+    days = pa.array([150_000_000, -150_000_000, 18262], pa.date32())
     column = Datetime("t", "2020-01-01", "2020-01-02", unit="us", step=10**6)
     assert encode_column(days, column)[0].tolist() == [86400, 0, 0]
 
