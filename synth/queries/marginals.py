@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from mechanisms.validation import whole_number
-from synth.queries.family import chosen_columns
+from synth.queries.family import QueryFamily, chosen_columns
 from synth.queries.partitions import PartitionFamily
 from synth.schema import Schema
 
@@ -61,6 +61,11 @@ class Marginals:
         family = PartitionFamily(schema, groups, levels=(0,) * len(groups))
         require_small(family, self.max_cells)
         return family
+
+
+def marginal_groups(family: QueryFamily) -> tuple[tuple[int, ...], ...] | None:
+    """Return the groups of columns of a family of marginals, None for any other family."""
+    return family.groups if isinstance(family, PartitionFamily) and not any(family.levels) else None
 
 
 def require_enough(k: int, n_columns: int) -> None:
