@@ -138,7 +138,7 @@ def test_forbidden_rows_never_appear(rng):
 
 def test_a_wide_table_with_little_budget_is_measured_adaptively(rng):
     wide = Schema(tuple(Ordinal(f"c{i}", 0, 14) for i in range(12)))
-    table = {name: rng.integers(0, 15, 800) for name in wide.names}
+    table = {name: rng.integers(0, 15, 8000) for name in wide.names}
     poor = PrivateGSDSynthesizer(epsilon=0.1, schema=wide, random_state=1, noise=SeededNoise(1)).fit(table)
     rich = PrivateGSDSynthesizer(epsilon=20.0, schema=wide, random_state=1, noise=SeededNoise(1)).fit(table)
     assert (poor.mode_, rich.mode_) == ("adaptive", "one_shot")
