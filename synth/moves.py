@@ -81,7 +81,7 @@ def fit_moves(
     >>> from synth.queries.marginals import Marginals
     >>> from synth.schema import Categorical
     >>> schema = Schema((Categorical("sex", ("f", "m")), Categorical("vote", ("yes", "no"))))
-    >>> target = FamilyTarget(Marginals(k=2).bind(schema), [40.0, 0.0, 10.0, 50.0], sigma=0.0)
+    >>> target = FamilyTarget(Marginals(k=1).bind(schema), [40.0, 60.0, 50.0, 50.0], sigma=0.0)
     >>> fit_moves([target], schema, n_rows=10, total=100, rng=0).fitness
     0.0
     """
