@@ -14,20 +14,28 @@ are clipped when a table is encoded; how many were is private.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
 
 from mechanisms.validation import one_of, whole_number
+from synth.column_checks import (
+    LARGEST_WHOLE,
+    time_count,
+    valid_bins,
+    valid_bounds,
+    valid_edges,
+    valid_name,
+    valid_size,
+    valid_span,
+    valid_whole_bounds,
+)
 
 UNITS = ("Y", "M", "W", "D", "h", "m", "s", "ms", "us")
 DEFAULT_BINS = 32
-_LARGEST_SIZE = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,7 @@ class Categorical:
     kind: ClassVar[str] = "categorical"
 
     def __post_init__(self) -> None:
-        _valid_name(self.name)
+        valid_name(self.name)
         given: object = self.categories
         if isinstance(given, str) or not isinstance(given, Sequence):
             raise TypeError(f"column {self.name!r}: categories must be a tuple of labels")
@@ -68,6 +76,8 @@ class Categorical:
         for label in (*labels, *(() if self.other is None else (self.other,))):
             if type(label) is not type(labels[0]) or not isinstance(label, str | int | bool):
                 raise TypeError(f"column {self.name!r}: categories must all be strings, whole numbers or booleans, of one type")
+            if isinstance(label, int) and abs(label) > LARGEST_WHOLE:
+                raise ValueError(f"column {self.name!r}: whole numbers must lie within 2^50 of zero; take strings")
         if len(set(labels)) < len(labels):
             raise ValueError(f"column {self.name!r}: a category is listed twice")
         object.__setattr__(self, "categories", labels)
@@ -100,7 +110,7 @@ class Ordinal:
 
     Raises
     ------
-    ValueError : lower >= upper, or step < 1.
+    ValueError : lower >= upper, a bound beyond 2^50, or step < 1.
 
     Examples
     --------
@@ -116,15 +126,16 @@ class Ordinal:
     kind: ClassVar[str] = "ordinal"
 
     def __post_init__(self) -> None:
-        _valid_name(self.name)
+        valid_name(self.name)
         for bound in (self.lower, self.upper):
             if isinstance(bound, bool) or not isinstance(bound, int | np.integer):
                 raise TypeError(f"column {self.name!r}: bounds must be whole numbers; take Continuous for other numbers")
-        _valid_bounds(self.name, self.lower, self.upper)
+        valid_bounds(self.name, self.lower, self.upper)
+        valid_whole_bounds(self.name, self.lower, self.upper)
         object.__setattr__(self, "lower", int(self.lower))
         object.__setattr__(self, "upper", int(self.upper))
         object.__setattr__(self, "step", whole_number(1, step=self.step))
-        _valid_size(self.name, self.size)
+        valid_size(self.name, self.size)
 
     @property
     def n_values(self) -> int:
@@ -144,13 +155,13 @@ class Continuous:
     Parameters
     ----------
     name, nullable : as `Categorical`.
-    lower, upper : bounds, finite.
+    lower, upper : bounds, finite, with a finite difference.
     bins : number of equal bins; not used where edges are given.
     edges : inner edges between the bins, increasing, strictly between the bounds; public, or bought (`synth.domain`).
 
     Raises
     ------
-    ValueError : lower >= upper, no bin, or edges that don't increase.
+    ValueError : lower >= upper, no bin, edges that don't increase, or bins that floats can't tell apart.
 
     Examples
     --------
@@ -167,20 +178,22 @@ class Continuous:
     kind: ClassVar[str] = "continuous"
 
     def __post_init__(self) -> None:
-        _valid_name(self.name)
+        valid_name(self.name)
         lower, upper = float(self.lower), float(self.upper)
-        _valid_bounds(self.name, lower, upper)
+        valid_bounds(self.name, lower, upper)
         object.__setattr__(self, "lower", lower)
         object.__setattr__(self, "upper", upper)
+        n_bins = whole_number(1, bins=self.bins)
         if self.edges is not None:
             edges = tuple(float(edge) for edge in self.edges)
-            whole = (lower, *edges, upper)
-            if any(not left < right for left, right in pairwise(whole)):
-                raise ValueError(f"column {self.name!r}: edges must increase and lie strictly between the bounds")
+            n_bins = len(edges) + 1
+            valid_bins(self.name, lower, upper, 1)
+            valid_edges(self.name, (lower, *edges, upper))
             object.__setattr__(self, "edges", edges)
-            object.__setattr__(self, "bins", len(edges) + 1)
-        object.__setattr__(self, "bins", whole_number(1, bins=self.bins))
-        _valid_size(self.name, self.size)
+        else:
+            valid_bins(self.name, lower, upper, n_bins)
+        object.__setattr__(self, "bins", n_bins)
+        valid_size(self.name, self.size)
 
     @property
     def all_edges(self) -> tuple[float, ...]:
@@ -213,7 +226,7 @@ class Datetime:
 
     Raises
     ------
-    ValueError : lower >= upper, text that is no point in time, or an unknown unit.
+    ValueError : lower >= upper, text that is no point in time, an unknown unit, or more than 2^51 units.
 
     Examples
     --------
@@ -230,21 +243,18 @@ class Datetime:
     kind: ClassVar[str] = "datetime"
 
     def __post_init__(self) -> None:
-        _valid_name(self.name)
+        valid_name(self.name)
         one_of(UNITS, unit=self.unit)
         object.__setattr__(self, "step", whole_number(1, step=self.step))
-        try:
-            bounds = self.count_bounds
-        except (ValueError, TypeError):
-            raise ValueError(f"column {self.name!r}: bounds must be ISO 8601 points in time, such as '2024-01-31'") from None
-        _valid_bounds(self.name, *bounds)
-        _valid_size(self.name, self.size)
+        lower, upper = self.count_bounds
+        valid_bounds(self.name, lower, upper)
+        valid_span(self.name, upper - lower)
+        valid_size(self.name, self.size)
 
     @property
     def count_bounds(self) -> tuple[int, int]:
         """Return lower and upper as whole counts of `unit` since 1970."""
-        lower, upper = (np.array(text, dtype=f"datetime64[{self.unit}]").astype(np.int64) for text in (self.lower, self.upper))
-        return int(lower), int(upper)
+        return time_count(self.name, self.lower, self.unit), time_count(self.name, self.upper, self.unit)
 
     @property
     def n_values(self) -> int:
@@ -311,18 +321,3 @@ class Schema:
         if name not in self.names:
             raise ValueError(f"column {name!r} is not in the schema")
         return self.names.index(name)
-
-
-def _valid_name(name: object) -> None:
-    if not isinstance(name, str) or not name:
-        raise TypeError("a column's name must be a text that is not empty")
-
-
-def _valid_bounds(name: str, lower: float, upper: float) -> None:
-    if not (math.isfinite(lower) and math.isfinite(upper) and lower < upper):
-        raise ValueError(f"column {name!r}: lower must be finite and below upper")
-
-
-def _valid_size(name: str, size: int) -> None:
-    if size > _LARGEST_SIZE:
-        raise ValueError(f"column {name!r} has {size:,} codes, more than can be counted; take wider bins or steps")
