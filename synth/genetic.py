@@ -17,7 +17,7 @@ Liu, Tang, Vietri, Wu, Generating Private Synthetic Data with Genetic Algorithms
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +25,12 @@ from numpy.typing import NDArray
 from mechanisms.randomness import RngLike, as_generator
 from mechanisms.validation import non_negative, whole_number
 from synth.encoded import Codes, EncodedTable, Positions
+from synth.forbidden import ForbiddenCells, Rule
 from synth.genetic_operators import Operators, Proposal
-from synth.query_start import Forbidden, breaks, start_rows
+from synth.query_start import start_rows
 from synth.query_targets import FamilyTarget, Objective, QueryFit
 from synth.schema import Schema
+from synth.sweeps import Progress
 
 N_CANDIDATES = 50
 _RATE = 0.1
@@ -46,9 +48,9 @@ def fit_genetic(
     max_generations: int = 200_000,
     min_gain: float = 1.0,
     noise_floor: float | None = None,
-    forbidden: Sequence[Forbidden] = (),
+    forbidden: Sequence[Rule] = (),
     rng: RngLike = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> QueryFit:
     """Fit n_rows rows to noisy answers of any families.
 
@@ -56,7 +58,7 @@ def fit_genetic(
     ----------
     targets, schema, n_rows, total, start, min_gain, noise_floor, forbidden, rng : as `synth.moves.fit_moves`; families may be any.
     max_generations : generations at most.
-    progress : called with (generations done, max_generations, "fit") every max(100, n') generations.
+    progress : called with (generations done, max_generations, "generations") every max(100, n') generations.
 
     Returns
     -------
@@ -87,6 +89,7 @@ def fit_genetic(
     population = Population(objective, codes, positions, min_gain)
     operators = Operators(schema, n_rows, objective.needs_positions, rng)
     floor = -1.0 if noise_floor is None else non_negative(noise_floor=noise_floor) * objective.noise_energy
+    rules = ForbiddenCells(forbidden, schema.sizes)
     choice = OperatorChoice(list(operators.available), rng)
     history, stopped, period = [population.fitness], "max_generations", max(100, n_rows)
     for generation in range(1, max_generations + 1):
@@ -95,12 +98,12 @@ def fit_genetic(
             break
         name = choice.draw()
         proposal = operators.available[name](population.codes, population.positions, N_CANDIDATES)
-        choice.reward(name, population.improve(proposal, forbidden))
+        choice.reward(name, population.improve(proposal, rules))
         if generation % period == 0:
             choice.restart()
             history.append(population.fitness)
             if progress is not None:
-                progress(generation, max_generations, "fit")
+                progress(generation, max_generations, "generations")
             if history[-2] - history[-1] < _LEAST_CHANGE * history[-2] or history[-1] == 0:
                 stopped = "converged"
                 break
@@ -139,13 +142,13 @@ class Population:
         change = difference @ (2 * self._objective.residual(self._counts)) + squared @ self._objective.weight
         return change, np.sqrt(squared @ self._noise)
 
-    def improve(self, proposal: Proposal, forbidden: Sequence[Forbidden]) -> bool:
+    def improve(self, proposal: Proposal, rules: ForbiddenCells) -> bool:
         """Take the best candidate if it gains more than its noise; return whether it did."""
         change, noise = self.changes(proposal)
         penalized = change + noise
-        if forbidden:
+        if len(rules):
             m, r, d = proposal.codes.shape
-            bad = breaks(proposal.codes.reshape(-1, d), forbidden).reshape(m, r).any(axis=1)
+            bad = rules.violations(proposal.codes.reshape(-1, d)).reshape(m, r).any(axis=1)
             penalized = np.where(bad, np.inf, penalized)
         best = int(np.argmin(penalized))
         if not penalized[best] < 0:

@@ -22,9 +22,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from synth.cells import is_numeric
 from synth.encoded import Codes, Positions
-from synth.positions import codes_at, draw_inside, snap
-from synth.schema import Schema
+from synth.positions import draw_inside, settle
+from synth.schema import Categorical, Schema
 
 _QUANTILES = 32
 
@@ -65,10 +66,10 @@ class Operators:
 
     def __init__(self, schema: Schema, n_rows: int, with_positions: bool, rng: np.random.Generator) -> None:
         self._schema, self._rng = schema, rng
-        varying = [c for c, size in enumerate(schema.sizes) if size > 1 or (with_positions and schema.columns[c].kind != "categorical")]
+        varying = [c for c, size in enumerate(schema.sizes) if size > 1 or (with_positions and is_numeric(schema.columns[c]))]
         if not varying:
             raise ValueError("schema: every column has one code only; there is nothing to fit")
-        numeric = [c for c in varying if schema.columns[c].kind != "categorical"]
+        numeric = [c for c in varying if is_numeric(schema.columns[c])]
         self._categorical = np.array([c for c in varying if c not in numeric], dtype=np.int64)
         self._mutated = self._turns([c for c in varying for _ in range(math.floor(1 + math.log(schema.sizes[c])))])
         self._drawn = self._turns(numeric)
@@ -101,13 +102,15 @@ class Operators:
         for i in range(m):
             c = next(self._drawn)
             column = self._schema.columns[c]
+            if isinstance(column, Categorical):
+                continue
             if c not in ends:
                 present = positions[codes[:, c] > 0, c] if column.nullable else positions[:, c]
                 inner = np.quantile(present, np.arange(1, _QUANTILES + 1) / (_QUANTILES + 1)) if len(present) else np.empty(0)
                 ends[c] = np.concatenate([[0.0], inner, [1.0]])
             k = self._rng.integers(len(ends[c]) - 1)
-            drawn = snap(column, [self._rng.uniform(ends[c][k], ends[c][k + 1])])
-            proposal.positions[i, 0, c], proposal.codes[i, 0, c] = drawn[0], codes_at(column, drawn)[0]
+            code, position = settle(column, [self._rng.uniform(ends[c][k], ends[c][k + 1])])
+            proposal.codes[i, 0, c], proposal.positions[i, 0, c] = code[0], position[0]
         return proposal
 
     def swap(self, codes: Codes, positions: Positions | None, m: int) -> Proposal:

@@ -14,7 +14,7 @@ The objective is that of Liu, Tang, Vietri, Wu, Generating Private Synthetic Dat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,16 +22,17 @@ from numpy.typing import NDArray
 from mechanisms.randomness import RngLike, as_generator
 from mechanisms.validation import non_negative, whole_number
 from synth.encoded import Codes, EncodedTable, Positions
+from synth.forbidden import Rule
 from synth.move_kernel import find_runs, visit_rows
 from synth.positions import draw_inside
 from synth.queries.family import AdditiveFamily
-from synth.query_start import Forbidden, blocked_codes, start_rows
+from synth.query_start import blocked_candidates, start_rows
 from synth.query_targets import FamilyTarget, Objective, QueryFit
 from synth.schema import Schema
+from synth.sweeps import FEW_MOVES, Progress
 
 MAX_CANDIDATES = 256
 _BATCH = 32
-_FEW_MOVES = 0.002
 
 
 def fit_moves(
@@ -44,9 +45,9 @@ def fit_moves(
     max_sweeps: int = 60,
     min_gain: float = 1.0,
     noise_floor: float | None = None,
-    forbidden: Sequence[Forbidden] = (),
+    forbidden: Sequence[Rule] = (),
     rng: RngLike = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> QueryFit:
     """Fit n_rows rows to noisy answers of additive families.
 
@@ -60,9 +61,9 @@ def fit_moves(
     max_sweeps : sweeps at most.
     min_gain : lambda; a move must gain more than this many standard deviations of its noise. 0 takes every gain.
     noise_floor : stop as soon as F / n'^2 is at most this share of the noise energy; None to go on.
-    forbidden : combinations that no row may have.
+    forbidden : (columns, mask) pairs of combinations that no row may have, see `synth.forbidden`; the start is repaired.
     rng : of this fit; it protects nothing.
-    progress : called with (sweeps done, max_sweeps, "fit").
+    progress : called with (sweeps done, max_sweeps, "sweeps").
 
     Returns
     -------
@@ -105,8 +106,8 @@ def fit_moves(
         if history[-1] <= best[0]:
             best = (history[-1], codes.copy(), None if positions is None else positions.copy())
         if progress is not None:
-            progress(sweep + 1, max_sweeps, "fit")
-        if n_moves < _FEW_MOVES * n_rows or n_moves == 0:
+            progress(sweep + 1, max_sweeps, "sweeps")
+        if n_moves < max(FEW_MOVES * n_rows, 1):
             stopped = "converged"
             break
     return QueryFit(best[1], best[2], best[0], objective.noise_energy, tuple(history), stopped)
@@ -119,7 +120,7 @@ def require_additive(targets: Sequence[FamilyTarget]) -> None:
             raise TypeError(f"{type(target.family).__name__} is not an AdditiveFamily; fit it with fit_genetic")
 
 
-class _Candidates:
+class Candidates:
     """One sweep's candidate values and their contributions, in the layout of `synth.move_kernel`."""
 
     def __init__(self, objective: Objective, schema: Schema, rng: np.random.Generator) -> None:
@@ -145,6 +146,7 @@ class _Candidates:
         self.threshold = np.concatenate([family.thresholds for family in self._families]).astype(np.float32)
 
     def contributions(self, column: int, codes: NDArray[np.int32], positions: NDArray[np.float64] | None) -> NDArray[np.float32]:
+        """Return V of m values of a column, (m, pairs of the column)."""
         return np.concatenate([family.contributions(column, codes, positions) for family in self._families], axis=1)
 
     def of_rows(self, codes: Codes, positions: Positions | None) -> NDArray[np.float32]:
@@ -152,6 +154,19 @@ class _Candidates:
         columns = range(codes.shape[1])
         own = [self.contributions(c, codes[:, c], None if positions is None else positions[:, c]) for c in columns]
         return np.concatenate(own, axis=1)
+
+    def layout(self) -> tuple[NDArray[np.generic], ...]:
+        """Return what the kernel reads of the candidates, in its order."""
+        return (self.query, self.pairs, self.values, self.table, self.begins, self.low, self.high, self.run, self.threshold)
+
+    def move(self, codes: Codes, positions: Positions | None, rows: NDArray[np.int64], chosen: NDArray[np.int64]) -> int:
+        """Give each row its chosen candidate, in place, where it has one; return how many have."""
+        moved, picks = rows[chosen >= 0], chosen[chosen >= 0]
+        columns = np.searchsorted(self.values, picks, side="right") - 1
+        codes[moved, columns] = np.concatenate(self.codes)[picks]
+        if positions is not None:
+            positions[moved, columns] = np.concatenate(self.positions)[picks]
+        return len(moved)
 
 
 def _some_codes(size: int, rng: np.random.Generator) -> NDArray[np.int32]:
@@ -168,11 +183,11 @@ def _sweep(
     positions: Positions | None,
     residual: NDArray[np.float64],
     noise: NDArray[np.float64],
-    forbidden: Sequence[Forbidden],
+    forbidden: Sequence[Rule],
     rng: np.random.Generator,
 ) -> int:
     """Visit all rows once, changing them in place; return the number of moves."""
-    candidates = _Candidates(objective, schema, rng)
+    candidates = Candidates(objective, schema, rng)
     order = rng.permutation(len(codes))
     n_moves = 0
     for first in range(0, len(order), _BATCH):
@@ -181,25 +196,12 @@ def _sweep(
         chosen = np.empty(len(rows), dtype=np.int64)
         visit_rows(
             candidates.of_rows(mine, place),
-            blocked_codes(mine, candidates.codes, forbidden),
-            candidates.query,
-            candidates.pairs,
-            candidates.values,
-            candidates.table,
-            candidates.begins,
-            candidates.low,
-            candidates.high,
-            candidates.run,
-            candidates.threshold,
+            blocked_candidates(mine, candidates.codes, forbidden),
+            *candidates.layout(),
             objective.weight,
             noise,
             residual,
             chosen,
         )
-        for row, pick in zip(rows[chosen >= 0], chosen[chosen >= 0], strict=True):
-            column = int(np.searchsorted(candidates.values, pick, side="right")) - 1
-            codes[row, column] = candidates.codes[column][pick - candidates.values[column]]
-            if positions is not None:
-                positions[row, column] = candidates.positions[column][pick - candidates.values[column]]
-            n_moves += 1
+        n_moves += candidates.move(codes, positions, rows, chosen)
     return n_moves

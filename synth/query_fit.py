@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from mechanisms.randomness import RngLike
 from synth.encoded import EncodedTable
+from synth.forbidden import Rule
 from synth.genetic import fit_genetic
 from synth.moves import fit_moves
 from synth.queries.family import AdditiveFamily
-from synth.query_start import Forbidden
 from synth.query_targets import FamilyTarget, QueryFit
 from synth.schema import Schema
+from synth.sweeps import Progress
 
 
 def fit_queries(
@@ -23,9 +24,9 @@ def fit_queries(
     start: EncodedTable | None = None,
     min_gain: float = 1.0,
     noise_floor: float | None = None,
-    forbidden: Sequence[Forbidden] = (),
+    forbidden: Sequence[Rule] = (),
     rng: RngLike = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> QueryFit:
     """Fit n_rows rows to noisy answers by the fastest optimizer that takes all families.
 

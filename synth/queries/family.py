@@ -37,6 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms.guarantee import Neighboring, valid_neighboring
+from synth.cells import is_numeric
 from synth.encoded import Codes, EncodedTable, Positions
 from synth.schema import Schema
 
@@ -123,12 +124,12 @@ def chosen_columns(schema: Schema, columns: tuple[str, ...] | None, *, numeric: 
     ------
     ValueError : a name is unknown or comes twice, or a column without numbers is named where they are needed.
     """
-    has_numbers = [column.kind != "categorical" for column in schema]
+    has_numbers = [is_numeric(column) for column in schema]
     if columns is None:
         return tuple(place for place in range(len(schema)) if has_numbers[place] or not numeric)
     places = sorted(schema.index(name) for name in columns)
-    for place, following in zip(places, [*places[1:], -1], strict=True):
-        if place == following:
+    for place in places:
+        if places.count(place) > 1:
             raise ValueError(f"columns: {schema.names[place]!r} is listed twice")
         if numeric and not has_numbers[place]:
             raise ValueError(f"columns: {schema.names[place]!r} is categorical and has no order; name numeric columns only")

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from mechanisms.guarantee import Neighboring
 from mechanisms.validation import whole_number
+from synth.cells import is_numeric
 from synth.encoded import Codes, EncodedTable, Positions
 from synth.queries.family import chosen_columns, counting_relation
 from synth.schema import Schema
@@ -178,7 +179,7 @@ class HalfspaceFamily:
 
 
 def _is_numeric(schema: Schema, column: int) -> bool:
-    return schema.columns[column].kind != "categorical"
+    return is_numeric(schema.columns[column])
 
 
 def _n_features(schema: Schema, column: int) -> int:

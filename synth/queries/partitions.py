@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms.guarantee import Neighboring
+from synth.cells import is_numeric
 from synth.encoded import Codes, EncodedTable, Positions
 from synth.queries.family import counting_relation
 from synth.schema import Schema
@@ -124,7 +125,7 @@ class PartitionFamily:
 
     def _n_coordinates(self, column: int, level: int) -> int:
         declared = self.schema.columns[column]
-        return declared.size if level == 0 or declared.kind == "categorical" else 2**level + declared.nullable
+        return declared.size if level == 0 or not is_numeric(declared) else 2**level + declared.nullable
 
     def _cells_of_rows(self, codes: Codes, positions: Positions | None) -> list[NDArray[np.int64]]:
         found = []
@@ -138,7 +139,7 @@ class PartitionFamily:
 
     def _coordinates(self, column: int, level: int, codes: NDArray[np.int32], positions: NDArray[np.float64] | None) -> NDArray[np.int32]:
         declared = self.schema.columns[column]
-        if level == 0 or declared.kind == "categorical":
+        if level == 0 or not is_numeric(declared):
             return codes
         if positions is None:
             raise ValueError("a binary tree reads positions, and the table has none; encode it with positions")

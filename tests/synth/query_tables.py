@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from synth.decode import draw_positions
 from synth.encoded import EncodedTable
-from synth.positions import draw_positions
 from synth.queries.binary_tree import BinaryTreeMarginals
 from synth.queries.family import AdditiveFamily
 from synth.queries.halfspace import Halfspace
