@@ -229,8 +229,7 @@ class ContinualCounter:
             self._usable = False  # until all steps are complete
             n = len(units)
             noise = self._stream.run(self._draw, n) if n > 1 else self._stream.step(self._draw)[None]
-            sums = np.cumsum(units, axis=0)
-            sums += self._total
+            sums = units + self._total if n == 1 else np.cumsum(units, axis=0) + self._total
             self._total = sums[-1].copy()
             self.n_seen_ += n
             self._usable = True
