@@ -21,10 +21,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import numpy as np
+from scipy import linalg
 
 from mechanisms.continual.exponential_sums import ExponentialSum
 from mechanisms.continual.factorization import Floats
 from mechanisms.continual.row_variances import row_variances
+
+_SHORT = 256  # steps
 
 
 class NoiseFilter(ABC):
@@ -133,9 +136,15 @@ class ExponentialFilter(NoiseFilter):
         return self.root.filtered(values)
 
     def filtered_by_squares(self, values: Floats) -> Floats:
-        """See `NoiseFilter`."""
+        """See `NoiseFilter`; one convolution where it is faster than m^2 / 2 filters."""
+        if len(values) <= _SHORT:
+            return np.convolve(values, self.coefficients(len(values)) ** 2)[: len(values)]
         return self.root.filtered_by_squares(values)
 
     def variances(self, scale: Floats, gain: Floats) -> Floats:
-        """See `NoiseFilter`."""
-        return row_variances(self.root.inverse(), scale, gain)
+        """See `NoiseFilter`; the matrix itself where it is faster than m^2 / 2 filters."""
+        T = len(scale)
+        if T > _SHORT:
+            return row_variances(self.root.inverse(), scale, gain)
+        G = np.tril(linalg.toeplitz(self.inverse_coefficients(T)))
+        return np.asarray((np.cumsum(gain[:, None] * G, axis=0) ** 2) @ (1 / scale**2))
