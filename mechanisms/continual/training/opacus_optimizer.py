@@ -166,7 +166,7 @@ def correlated_noise(
     loader: DataLoader[object],
     *,
     n_steps: int,
-    mechanism: str = "auto",
+    mechanism: str | TrainingNoise = "auto",
     noise_multiplier: float | None = None,
     epsilon: float | None = None,
     delta: float | None = None,
@@ -182,7 +182,7 @@ def correlated_noise(
     ----------
     engine, optimizer, loader : of `make_private(..., poisson_sampling=False)`, before the first step. Its noise multiplier is not used.
     n_steps : T, all optimizer steps of the run.
-    mechanism : as `design_training_noise`.
+    mechanism : as `design_training_noise`, or a design that it returned, with its own participation and learning rates.
     noise_multiplier : base noise / max_grad_norm; or
     epsilon, delta : the guarantee it is computed from.
     participation : FixedOrder or Participation; None takes the loader's own fixed order.
@@ -208,10 +208,14 @@ def correlated_noise(
     """
     _require_flat(engine, optimizer)
     source, T = noise_source(noise), whole_number(1, n_steps=n_steps)
-    schedule = require_schedule(loader, participation, T)
-    design = design_training_noise(T, participation=schedule, mechanism=mechanism, learning_rate=learning_rate, max_state=max_state)
+    if isinstance(mechanism, TrainingNoise):
+        design = _made_before(mechanism, T, participation, learning_rate)
+        require_schedule(loader, design.participation, T)
+    else:
+        schedule = require_schedule(loader, participation, T)
+        design = design_training_noise(T, participation=schedule, mechanism=mechanism, learning_rate=learning_rate, max_state=max_state)
     multiplier = _multiplier(design, noise_multiplier, epsilon, delta, neighboring)
-    ledger = ParticipationLedger(len(loader.dataset), schedule)  # type: ignore[arg-type]
+    ledger = ParticipationLedger(len(loader.dataset), design.participation)  # type: ignore[arg-type]
     made = CorrelatedNoiseOptimizer(optimizer, NoiseTensors(design, optimizer.params, source), multiplier, ledger)
     accountant = CorrelatedNoiseAccountant(design, multiplier, neighboring, source)
     made.attach_step_hook(accountant.get_optimizer_hook_fn(sample_rate=1.0))
@@ -230,6 +234,14 @@ def _require_flat(engine: PrivacyEngine, optimizer: DPOptimizer) -> None:
     positive(max_grad_norm=optimizer.max_grad_norm)
     if len(engine.accountant) > 0:
         raise PrivacyAuditError("the engine's accountant has counted steps already; call correlated_noise before the first step")
+
+
+def _made_before(design: TrainingNoise, n_steps: int, participation: Schedule | None, learning_rate: ArrayLike | None) -> TrainingNoise:
+    if participation is not None or learning_rate is not None:
+        raise ValueError("participation and learning_rate belong to the design that mechanism gives; leave them out")
+    if design.n_steps != n_steps:
+        raise ValueError(f"n_steps must be the design's {design.n_steps:,}, got {n_steps:,}")
+    return design
 
 
 def _multiplier(

@@ -395,6 +395,17 @@ def test_shuffling_anew_needs_a_schedule_that_pays_for_it():
     assert run.optimizer.design.sensitivity > once.optimizer.design.sensitivity
 
 
+def test_a_design_made_before_is_used_as_it_is():
+    design = design_training_noise(12, participation=FixedOrder(3, 4), mechanism="banded_inverse")
+    run = Run(mechanism=design)
+    assert run.optimizer.design is design
+    assert np.array_equal(run.epochs(3), Run().epochs(3))
+    with pytest.raises(ValueError, match="n_steps"):
+        Run(mechanism=design, n_steps=11)
+    with pytest.raises(ValueError, match="leave them out"):
+        Run(mechanism=design, participation=FixedOrder(3, 4))
+
+
 def test_bad_calls():
     with pytest.raises(ValueError, match="epsilon and delta"):
         Run(noise_multiplier=None)
