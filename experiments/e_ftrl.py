@@ -32,6 +32,7 @@ from mechanisms.accounting.dp_sgd import dp_sgd_noise_multiplier
 from mechanisms.continual.training.opacus_optimizer import correlated_noise
 from mechanisms.continual.training.schedule import FixedOrder
 from mechanisms.continual.training.training_noise import TrainingNoise, design_training_noise
+from mechanisms.noise.source import SeededNoise
 
 DELTA = 1e-5
 BATCH, TRAIN = 96, 1440
@@ -104,7 +105,9 @@ def one_run(mechanism: str, falling: bool, epsilon: float, rate: float, epochs: 
         if not poisson:
             design = fitted(mechanism, falling, epochs)
             design = replace(design, learning_rate=rates) if falling else design
-            optimizer, loader = correlated_noise(engine, optimizer, loader, n_steps=steps, mechanism=design, epsilon=epsilon, delta=DELTA)
+            noise = SeededNoise(int(rng.integers(2**62)))
+            budget = {"epsilon": epsilon, "delta": DELTA}
+            optimizer, loader = correlated_noise(engine, optimizer, loader, n_steps=steps, mechanism=design, noise=noise, **budget)
             facts = {"noise_multiplier": optimizer.noise_multiplier, "predicted_error": design.mean_error(rates / rate)}
         fit(net, optimizer, loader, rates, epochs)
     x, y = test.tensors
@@ -153,7 +156,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few seeds; writes nothing")
     config = QUICK if parser.parse_args().quick else Config()
     torch.set_num_threads(1)
-    warnings.filterwarnings("ignore", category=UserWarning)  # opacus about its own generator; the noise here isn't drawn from it
+    warnings.filterwarnings("ignore", category=UserWarning)  # seeded noise: this is a simulation
     rows = run(config, rng=np.random.default_rng(config.seed))
     if config is not QUICK:
         print(write_results("e_ftrl", rows, seed=config.seed, tools=("numpy", "scipy", "torch", "opacus", "scikit-learn")))

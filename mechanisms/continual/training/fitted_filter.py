@@ -10,7 +10,7 @@ from independent noise to the square root and is searched for the best place bet
     scaled_square_root    the same between a row scale and columns of norm 1: ln a_t = x_1 ln s(T-t+1) + x_2 ln s(t) + x_3 ln eta_t
 
 The range of a is limited to e^7, so that single-precision buffers stay accurate. Any number found gives the same privacy, because Delta_2
-is computed for it. Cost: 20 to 300 evaluations of the error; scaled_square_root 1 s at 140 steps, 12 s at 1,024, the others a tenth.
+is computed for it. Cost: 20 to 300 evaluations of the error; scaled_square_root 0.3 s at 150 steps, 10 s at 2,000, the others a tenth.
 
 References
 ----------

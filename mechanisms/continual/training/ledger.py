@@ -37,12 +37,12 @@ class ParticipationLedger:
         """Note a batch that was handed out."""
         self._served.append(np.fromiter(indices, dtype=np.int64))
 
-    def take(self, step: int) -> None:
-        """Let the records served since the last step take part in `step`.
+    def take(self, step: int, n_gradients: int) -> None:
+        """Let the records served since the last step take part in `step`, which sums `n_gradients` clipped gradients.
 
         Raises
         ------
-        UnsupportedClaimError : no batch was served, a record was served twice, or too soon after its last step.
+        UnsupportedClaimError : no batch was served, more gradients than records, a record served twice, or too soon after its last step.
         BudgetExhaustedError : a record took part in all the steps that the guarantee pays for.
         """
         if not self._served:
@@ -50,6 +50,11 @@ class ParticipationLedger:
                 "no batch was served since the last step; take one step for each batch of the loader that correlated_noise returned"
             )
         records = np.concatenate(self._served)
+        if n_gradients > len(records):
+            raise UnsupportedClaimError(
+                f"the step sums {n_gradients:,} clipped gradients for {len(records):,} records served since the last step, so a record may "
+                "count twice in it; call backward once for each batch that the loader serves"
+            )
         if len(np.unique(records)) < len(records):
             raise UnsupportedClaimError(
                 f"{len(records) - len(np.unique(records))} records were served twice since the last step, so they may count twice in it; "

@@ -70,6 +70,7 @@ class CorrelatedNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # opacus has
         self._planned = (noise_multiplier, float(optimizer.max_grad_norm))
         self._trained = list(self.params)
         self._needs_noise_of: int | None = None
+        self._n_gradients = 0  # clipped into the sum of the coming step
 
     @property
     def design(self) -> TrainingNoise:
@@ -81,10 +82,16 @@ class CorrelatedNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # opacus has
         """Steps taken."""
         return self.noise.n_taken
 
+    def clip_and_accumulate(self) -> None:
+        """Clip as Opacus does, and count the gradients."""
+        super().clip_and_accumulate()
+        self._n_gradients += len(self.grad_samples[0])
+
     def add_noise(self) -> None:
         """Add this step's noise to the clipped sums, if the step keeps what the guarantee assumes."""
         self._require_planned()
-        self.ledger.take(self.n_taken)
+        self.ledger.take(self.n_taken, self._n_gradients)
+        self._n_gradients = 0
         with self.noise.step() as noises:
             for p, noise in zip(self.params, noises, strict=False):
                 _check_processed_flag(p.summed_grad)

@@ -215,6 +215,28 @@ def test_batches_and_steps_must_pair():
         run.step(next(iter(run.loader))[0])
 
 
+def test_a_batch_must_not_count_twice_in_a_step():
+    run = Run(zeros=False)
+    batch = next(iter(run.loader))[0]
+    for _ in range(2):
+        run.private(batch).mean().backward()
+    with pytest.raises(UnsupportedClaimError, match="6 clipped gradients for 3 records"):
+        run.optimizer.step()
+
+
+def test_several_batches_may_make_one_step():
+    """Their records take part in the same step, which then has a gap of fewer steps to the next epoch."""
+    run = Run(participation=Participation(3, 2), n_steps=6)
+    for _ in range(3):
+        for i, (x, _) in enumerate(run.loader):
+            run.private(x).mean().backward()
+            if i % 2:
+                run.optimizer.step()
+                run.optimizer.zero_grad()
+    assert run.optimizer.n_taken == 6
+    assert (run.optimizer.ledger.n_taken == 3).all()
+
+
 def test_worker_processes_serve_the_same_batches():
     noisy = Run(loader=lambda data: DataLoader(data, batch_size=3, num_workers=1), zeros=False)
     assert np.array_equal(noisy.epochs(3), Run(zeros=False).epochs(3))

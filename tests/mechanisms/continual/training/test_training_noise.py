@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -225,6 +227,12 @@ def test_tables_are_read_only_and_copied():
     with pytest.raises(ValueError, match="read-only"):
         noise.scale[0] = 2
     assert replace(noise, sensitivity=1.0).sensitivity == 1.0
+
+
+def test_the_design_needs_no_torch():
+    modules = "mechanisms.continual.training.training_noise", "mechanisms.continual.training.ledger"
+    code = f"import sys, {', '.join(modules)}; print({{'torch', 'opacus'}} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "set()"
 
 
 def test_refusals():
