@@ -62,6 +62,7 @@ class Ledger:
     def __init__(self, rho: float) -> None:
         self.rho = positive(rho=rho)
         self._entries: list[LedgerEntry] = []
+        self._spent = 0.0
 
     @property
     def entries(self) -> tuple[LedgerEntry, ...]:
@@ -71,7 +72,7 @@ class Ledger:
     @property
     def spent(self) -> float:
         """Return the sum of rho."""
-        return sum(entry.rho for entry in self._entries)
+        return self._spent
 
     @property
     def left(self) -> float:
@@ -93,6 +94,7 @@ class Ledger:
         if non_negative(rho=rho) > self.left + _ROUNDING * self.rho:
             raise BudgetExhaustedError(f"{step} costs rho {rho:.6g}, but only {self.left:.6g} of {self.rho:.6g} is left")
         self._entries.append(LedgerEntry(step, mechanism, float(sensitivity), float(scale), rho))
+        self._spent += rho
         return rho
 
     def to_dict(self) -> dict[str, JsonValue]:

@@ -107,13 +107,17 @@ def _block_bits(sigma: float) -> int:
     return max(0, int(np.ceil(np.log2(sigma / _LARGEST_TABLE_SIGMA))))
 
 
-@lru_cache(maxsize=64)
 def _table(sigma: float) -> InversionTable:
     """Table of x (sigma up to 256) or of the block number h >= 0 (above)."""
     k = _block_bits(sigma)
-    falling = falling_weights(Fraction(0), 1 / (2 * (Fraction(sigma) / 2**k) ** 2))
+    return _table_in_blocks(sigma / 2.0**k, k > 0)  # a power of two: the quotient is exact
+
+
+@lru_cache(maxsize=64)
+def _table_in_blocks(sigma: float, one_sided: bool) -> InversionTable:
+    falling = falling_weights(Fraction(0), 1 / (2 * Fraction(sigma) ** 2))
     weights = list(falling.weights)
-    if k:
+    if one_sided:
         return inversion_table(weights, first=0, error=falling.error, tail=falling.tail)
     both = weights[:0:-1] + weights
     return inversion_table(both, first=1 - len(weights), error=falling.error, tail=2 * falling.tail)

@@ -3,6 +3,7 @@
 A `NoiseSource` has one source of randomness, `words`, and every draw is made from it by exact or certified algorithms:
 
 - `discrete_gaussian`, `discrete_laplace`: whole numbers within a total variation of 2^-100 a draw (`discrete_gaussian_tv`, ...);
+- `discrete_gaussian_each`: the same law, each draw with a scale of its own;
 - `normal`: floats within a proved distance of ideal normal draws (`NORMAL_ERROR`), to be rounded before they are released;
 - `uniform_below`: exactly uniform whole numbers.
 
@@ -28,6 +29,7 @@ from mechanisms.json_ready import JsonValue, json_record
 from mechanisms.noise.bits import uniform_below
 from mechanisms.noise.discrete_gaussian import sample_discrete_gaussian
 from mechanisms.noise.discrete_laplace import sample_discrete_laplace
+from mechanisms.noise.many_scales import sample_discrete_gaussian_each
 from mechanisms.noise.normal import standard_normal
 from mechanisms.validation import non_negative, whole_number
 
@@ -65,6 +67,10 @@ class NoiseSource(ABC):
     def discrete_gaussian(self, sigma: float, shape: Shape = ()) -> NDArray[np.int64]:
         """Return whole numbers with P(x) proportional to exp(-x^2 / (2 sigma^2)), 0 < sigma <= 2^40; see `discrete_gaussian_tv`."""
         return sample_discrete_gaussian(sigma, _size(shape), self.words).reshape(shape)
+
+    def discrete_gaussian_each(self, sigmas: ArrayLike) -> NDArray[np.int64]:
+        """Return one whole number per sigma, shape (n,), with the law of `discrete_gaussian`; quick for many different sigmas."""
+        return sample_discrete_gaussian_each(np.asarray(sigmas, dtype=np.float64), self.words)
 
     def discrete_laplace(self, scale: float, shape: Shape = ()) -> NDArray[np.int64]:
         """Return whole numbers with P(x) proportional to exp(-|x| / scale), 0 < scale <= 2^40; see `discrete_laplace_tv`."""
