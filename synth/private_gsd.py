@@ -154,7 +154,7 @@ class PrivateGSDSynthesizer(BaseEstimator):  # type: ignore[misc]
         """
         schema = self._declared_schema()
         families = [workload.bind(schema) for workload in self._workloads()]
-        rules = [(cells.columns, cells.mask) for cells in bind_all(self.forbidden, schema)]
+        rules = bind_all(self.forbidden, schema)
         noise, rng = noise_source(self.noise), as_generator(self.random_state)
         fit_rng, self._sample_rng = rng.spawn(2)
         tools = FitTools(noise, fit_rng, self.progress)

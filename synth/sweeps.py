@@ -63,7 +63,7 @@ class Task:
         self.total = positive(total=total)
         self.rules = ForbiddenCells(forbidden, self.sizes)
         if self.rules.violations(self.codes).any():
-            raise ValueError("start must have no row in a forbidden cell; repair it with repair_start")
+            raise ValueError("start must have no row in a forbidden cell; repair it with repair_rows")
         for target in self.targets:
             self._check(target)
 
