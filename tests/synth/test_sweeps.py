@@ -210,7 +210,7 @@ def test_long_passes_are_recounted_on_their_way():
         ({"targets": [MarginalTarget((0,), [1.0, np.nan], 1.0)]}, "finite"),
         ({"targets": [MarginalTarget((0,), [1.0, 2.0], 1.0, weight=0.0)]}, "weight"),
         ({"targets": [MarginalTarget((0,), [1.0, 2.0], -1.0)]}, "sigma"),
-        ({"forbidden": [((0, 1), np.array([[True, False, False], [False] * 3]))]}, "repair_start"),
+        ({"forbidden": [((0, 1), np.array([[True, False, False], [False] * 3]))]}, "repair_rows"),
     ],
 )
 def test_bad_arguments(change: dict[str, object], message: str):
