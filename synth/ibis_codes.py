@@ -69,6 +69,10 @@ def _value(table: ir.Table, column: Column) -> ir.Value:
         raise ValueError(f"column {column.name!r} is declared {column.kind}{content}, and holds {kind}; {remedy}")
     if kind.is_timestamp() and kind.timezone is not None:
         raise ValueError(f"column {column.name!r} has a time zone; convert it to times without one, all of the same zone")
+    if kind.is_timestamp() and kind.scale is not None and kind.scale < 6:
+        return value.cast(
+            "timestamp(6)"
+        )  # DuckDB reads the hour of a coarse time by way of nanoseconds, which reach from 1677 to 2262 only
     if not is_number:
         return value
     return value.cast("int64" if kind.is_signed_integer() else "float64")
