@@ -80,6 +80,26 @@ def test_many_bins(rng: np.random.Generator):
     assert_same(IbisCounts(in_duckdb(table), schema), table, schema)
 
 
+@pytest.mark.parametrize("unit", ["Y", "M", "W", "D", "h", "m", "s", "ms", "us"])
+def test_every_unit_of_time_before_and_after_1970(unit: str):
+    """A step of one unit, and times one microsecond around its ends; in every type that holds them."""
+    middle = np.datetime64("1969-12-31", unit) if unit in "YMWD" else np.datetime64("1970-01-01T00:00", unit)
+    units = np.arange(middle - 12, middle + 12)
+    ends = units.astype("datetime64[us]")
+    times = np.concatenate([ends, ends - np.timedelta64(1, "us"), ends + np.timedelta64(1, "us")])
+    lower, upper = str(units[2].astype("datetime64[us]")), str(units[-2].astype("datetime64[us]"))
+    table = pa.table({kind: pa.array(times.astype(f"datetime64[{kind}]")) for kind in ("D", "s", "ms", "us", "ns")})
+    schema = Schema(tuple(Datetime(kind, lower, upper, unit=unit) for kind in table.column_names))
+    assert in_memory(table, schema).marginals([(3,)])[0].min() >= 3  # every code occurs
+    assert_same(IbisCounts(in_duckdb(table), schema), table, schema)
+
+
+def test_numbers_that_don_t_fit_whole_ones():
+    table = pa.table({"a": [1e300, -1e300, 2.0**53 + 2, 2.0**63, 3.0, -0.0], "b": pa.array([2**64 - 1, 2**63, 1, 0, 2, 3], pa.uint64())})
+    schema = Schema((Ordinal("a", -5, 5), Ordinal("b", -1, 2)))
+    assert_same(IbisCounts(in_duckdb(table), schema), table, schema)
+
+
 BAD: dict[str, tuple[Column, pa.Array]] = {
     "missing": (Ordinal("a", 0, 9), pa.array([SECRET, None])),
     "missing text": (Categorical("a", ("x",)), pa.array(["x", None])),
@@ -199,7 +219,7 @@ def test_spark_counts_the_same(in_spark: Callable[[pa.Table], Any], rng: np.rand
             "age": rng.integers(-9, 200, n),
             "children": pa.array([None if x > 8 else float(x) for x in rng.integers(0, 11, n)], pa.float64()),
             "weight": np.concatenate([edges, np.nextafter(edges, -1), rng.uniform(-1, 1, n - 16)]),
-            **{f"time {unit}": pa.array(times) for unit in ("Y", "M", "W", "D", "h", "us")},
+            **{f"time {unit}": pa.array(times) for unit in ("Y", "M", "W", "D", "h", "ms")},
             "day": pa.array(times.astype("datetime64[D]")),
         }
     )
@@ -213,11 +233,19 @@ def test_spark_counts_the_same(in_spark: Callable[[pa.Table], Any], rng: np.rand
             Continuous("weight", -0.1, 0.3, bins=7),
             *(Datetime(f"time {unit}", "1965-01-01", "1990-01-01", unit=unit, step=10) for unit in ("Y", "M", "W", "D")),
             Datetime("time h", "1965-01-01", "1990-01-01", unit="h", step=1000),
-            Datetime("time us", "1965-01-01", "1990-01-01", unit="us", step=10**13),
+            Datetime("time ms", "1965-01-01", "1990-01-01", unit="ms", step=10**10 + 7),
             Datetime("day", "1965-01-01", "1990-01-01", unit="W", step=52),
         )
     )
     assert_same(IbisCounts(in_spark(table), schema), table, schema)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_spark_has_no_microseconds(in_spark: Callable[[pa.Table], Any]):
+    table = in_spark(pa.table({"a": pa.array([5], pa.timestamp("us"))}))
+    with pytest.raises(ibis.common.exceptions.UnsupportedOperationError, match="microseconds"):
+        IbisCounts(table, Schema((Datetime("a", "1970-01-01", "1970-01-02", unit="us", step=1000),)))
 
 
 @pytest.mark.slow
