@@ -15,6 +15,7 @@ import numpy as np
 LARGEST_SIZE = 2**31 - 1
 LARGEST_WHOLE = 2**50
 LARGEST_SPAN = 2**51
+_LEAST_WIDTH = 1e-300  # where floats have all their digits
 ISO_8601 = r"\d{4}(-\d{2}(-\d{2}([T ]\d{2}(:\d{2}(:\d{2}(\.\d{1,9})?)?)?)?)?)?"
 
 
@@ -62,7 +63,7 @@ def valid_bins(name: str, lower: float, upper: float, bins: int) -> None:
     """Refuse equal bins whose edges meet as floats."""
     if not math.isfinite(upper - lower):
         raise ValueError(f"column {name!r}: upper - lower must be finite; take narrower bounds")
-    if (upper - lower) / bins < 8 * math.ulp(max(abs(lower), abs(upper))):
+    if (upper - lower) / bins < max(8 * math.ulp(max(abs(lower), abs(upper))), _LEAST_WIDTH):
         raise ValueError(f"column {name!r}: the bins are narrower than floats can tell apart; take fewer bins")
 
 

@@ -109,14 +109,10 @@ def infer_schema(table: Table, *, max_categories: int = _MOST_CODES, min_rows: i
     """
     whole_number(1, max_categories=max_categories)
     whole_number(1, min_rows=min_rows)
-    names = column_names(table)
     columns: list[Column] = []
     left_out: list[tuple[str, str]] = []
-    for name in names:
-        values = arrow_columns(table, [name])[name]
-        if not len(values):
-            raise ValueError("the table has no rows")
-        drafted = _drafted(values, name, max_categories, min_rows) if isinstance(name, str) and name else "its name is no text"
+    for name in column_names(table):
+        drafted = _drafted(table, name, max_categories, min_rows) if isinstance(name, str) and name else "its name is no text"
         if isinstance(drafted, str):
             left_out.append((str(name), drafted))
         else:
@@ -124,10 +120,13 @@ def infer_schema(table: Table, *, max_categories: int = _MOST_CODES, min_rows: i
     return SchemaDraft(tuple(columns), tuple(left_out))
 
 
-def _drafted(values: pa.ChunkedArray, name: str, max_categories: int, min_rows: int) -> Column | str:
+def _drafted(table: Table, name: str, max_categories: int, min_rows: int) -> Column | str:
     """Return a column, or why there is none."""
     from pyarrow import compute, types
 
+    values = arrow_columns(table, [name])[name]
+    if not len(values):
+        raise ValueError("the table has no rows")
     if types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     present = values.filter(compute.invert(compute.is_null(values, nan_is_null=types.is_floating(values.type))))

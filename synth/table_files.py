@@ -66,7 +66,7 @@ def write_table(table: Table, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     TypeError : no table.
-    ValueError : another suffix, or a column that the format can't hold.
+    ValueError : another suffix, a name that is no text, or a column that the format can't hold.
     """
     import pyarrow as pa
     from pyarrow import csv, parquet, types
@@ -74,6 +74,8 @@ def write_table(table: Table, path: str | os.PathLike[str]) -> None:
     target = Path(path)
     _check_suffix(target)
     names = column_names(table)
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError("column names must be text; rename the columns")
     columns = arrow_columns(table, names)
     plain = {name: values.cast(values.type.value_type) if types.is_dictionary(values.type) else values for name, values in columns.items()}
     partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
@@ -105,12 +107,13 @@ def _read_csv(path: Path, schema: Schema | None, missing: Sequence[str]) -> pa.T
     import pyarrow as pa
     from pyarrow import csv
 
-    parse = csv.ParseOptions(newlines_in_values=True)
     options = {"null_values": list(missing), "strings_can_be_null": True, "quoted_strings_can_be_null": False}
     try:
+        header = csv.open_csv(path, parse_options=csv.ParseOptions(newlines_in_values=True)).schema.names
+        # an empty line of a single column is a missing value
+        parse = csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(header) > 1)
         if schema is None:
             return csv.read_csv(path, parse_options=parse, convert_options=csv.ConvertOptions(**options))
-        header = csv.open_csv(path, parse_options=parse).schema.names
         as_text = csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), **options)
         table = csv.read_csv(path, parse_options=parse, convert_options=as_text)
     except pa.ArrowException:

@@ -106,7 +106,7 @@ def test_times(form: str):
 
 def test_coarse_times_of_any_size_are_clipped_not_wrapped():
     """Days far from 1970 overflow microseconds."""
-    days = pa.array([2**31 - 1, -(2**31), 18262], pa.date32())
+    days = pa.array([150_000_000, -150_000_000, 18262], pa.date32())
     column = Datetime("t", "2020-01-01", "2020-01-02", unit="us", step=10**6)
     assert encode_column(days, column)[0].tolist() == [86400, 0, 0]
 
@@ -187,7 +187,7 @@ def test_only_declared_columns_of_a_lazy_table_are_collected():
 
 def test_index_of_pandas_is_no_column():
     table = pd.DataFrame({"age": [1, 2]}, index=pd.Index([10, 20], name="color"))
-    assert encode(table, Schema((AGE,))).n_rows == 2
+    assert encode(table, Schema((AGE,))).codes.tolist() == [[5], [5]]
     with pytest.raises(ValueError, match="lacks column 'color'"):
         encode(table, Schema((AGE, COLOR)))
 

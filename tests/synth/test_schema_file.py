@@ -87,7 +87,7 @@ MISTAKES = {
     "now": ('[[columns]]\nname="t"\nkind="datetime"\nlower="2024-01-01"\nupper="now"', "column 't': times must be ISO 8601"),
     "no such day": (
         '[[columns]]\nname="t"\nkind="datetime"\nlower="2024-02-30"\nupper="2025"',
-        "column 't': bounds must be days and times",
+        "days and hours that exist",
     ),
     "no TOML": ("[[columns", "schema.toml is not valid TOML"),
 }
