@@ -17,6 +17,7 @@ from mechanisms.accounting.ledger import Ledger
 from mechanisms.guarantee import Neighboring
 from mechanisms.validation import in_range
 from synth.budget import SynthesisBudget, adaptive_budget
+from synth.domain.buy import valid_shares
 from synth.domain.open_schema import OpenSchema
 
 
@@ -73,7 +74,7 @@ class DomainPlan:
 
         Raises
         ------
-        ValueError, TypeError : as `adaptive_budget`.
+        ValueError, TypeError : as `adaptive_budget`, or shares that don't name the columns to buy or don't sum to 1.
 
         Guarantee
         ---------
@@ -90,6 +91,7 @@ class DomainPlan:
         >>> round(budget.total.rho, 6), round(budget.rho, 6), round(budget.delta, 12)
         (0.014884, 0.001488, 1e-10)
         """
+        valid_shares(self.shares, [column.name for column in schema.to_buy])
         own = self.delta_share * in_range(0, 1, delta=delta) if schema.needs_delta else 0.0
         rest = adaptive_budget(epsilon=epsilon, delta=delta - own, neighboring=neighboring)
         return DomainBudget(replace(rest, delta=float(delta)), self.share * rest.rho, own)

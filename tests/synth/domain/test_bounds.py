@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -53,7 +55,7 @@ def test_bounds_hold_nearly_all_rows_and_ignore_outliers(rng: np.random.Generato
 
 @seeded_is_fine
 def test_false_bins(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch):
-    """1,000 purchases at beta = 0.05: at most the (1 - 1e-6)-quantile of a binomial widen the bounds. A threshold for one cell is caught."""
+    """1,000 purchases at beta = 0.05: at most a binomial's (1 - 1e-6)-quantile widen the bounds. A threshold for one cell is caught."""
     n, beta = 1000, 0.05
     columns = tuple(BuyBounds(f"x{i}", largest=2.0**20, smallest=1.0, false_bin=beta) for i in range(n))
     counts = np.zeros(columns[0].magnitudes.size, dtype=np.int64)
@@ -95,7 +97,7 @@ def test_cells_hold_what_they_say():
     values = [-100.0, -8.0, -4.1, -4.0, -0.5, -0.1, 0.0, 0.3, 0.5, 1.0, 3.9, 7.9, 8.0, 1e12, None]
     counts = TableColumns({"x": values}).cells(column)
     edges = column.all_edges
-    naive = [sum(v is not None and a <= min(max(v, -8.0), 7.99) < b for v in values) for a, b in zip(edges, edges[1:], strict=False)]
+    naive = [sum(v is not None and a <= min(max(v, -8.0), 7.99) < b for v in values) for a, b in pairwise(edges)]
     assert counts.tolist() == [1, *naive]
 
 

@@ -66,8 +66,8 @@ def test_sensitivity_and_scale_of_all_levels(neighboring: Neighboring, D: float)
 def test_equal_mass_on_skewed_data(rng: np.random.Generator):
     """50,000 lognormal values, K = 32: every bin has at most 2.2 / K, where equal bins have more than 1 / 2.
 
-    sigma is 18.7. A bin's noisy mass is at most 2 / K; 0.2 / K more are 312 rows, 6 standard deviations of the noise in 8 parts, and the bins
-    that come near 2 / K are made of two. Over 60 seeds the largest mass was 1.77 / K in the mean, 1.86 / K at worst.
+    sigma is 18.7. A bin's noisy mass is at most 2 / K; 0.2 / K more are 312 rows, 6 standard deviations of the noise in 8 parts, and
+    bins that come near 2 / K are made of two. Over 60 seeds the largest mass was 1.77 / K in the mean, 1.86 / K at worst.
     """
     values = rng.lognormal(10.0, 1.0, 50_000)
     schema = OpenSchema((BuyEdges("income", 0, 1e6, bins=32, levels=6),))

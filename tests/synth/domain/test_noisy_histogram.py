@@ -85,10 +85,10 @@ def test_audit(neighboring: Neighboring, rng: np.random.Generator):
         return (ends[:, 0] - ends[:, 1:].sum(axis=1)) / (answer.sigma * math.sqrt(n_cells))
 
     def bound(noise: NoiseSource, sd: float) -> float:
-        guesses = np.concatenate([scores(0, noise), scores(1, noise)]) >= 2.33 * sd
+        guesses = np.concatenate([scores(0, noise), scores(1, noise)]) >= 1.9 * sd
         return epsilon_lower_bound(AttackCounts.from_predictions(np.arange(2 * n) >= n, guesses), delta=delta, level=1 - 1e-6).epsilon
 
-    assert 0.5 < bound(SeededNoise(seed), 1.0) <= epsilon  # not for want of power
+    assert 0.2 < bound(SeededNoise(seed), 1.0) <= epsilon  # not for want of power
     assert bound(HalvedNoise(seed), 0.5) > epsilon
 
 

@@ -37,6 +37,8 @@ def test_bad_shares():
             DomainPlan(**options)
     with pytest.raises(ValueError, match="epsilon must be positive"):
         DomainPlan().budget(NUMBERS, epsilon=0.0, delta=1e-6, neighboring=ADD)
+    with pytest.raises(ValueError, match="shares must sum to 1"):
+        DomainPlan(shares={"income": 0.5, "weight": 0.6}).budget(NUMBERS, epsilon=1.0, delta=1e-6, neighboring=ADD)
 
 
 def test_one_ledger_from_the_domain_to_the_measurements():
