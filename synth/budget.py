@@ -26,8 +26,8 @@ from mechanisms.accounting.ledger import Ledger
 from mechanisms.accounting.zcdp import zcdp_rho
 from mechanisms.guarantee import Neighboring, PrivacyGuarantee, valid_neighboring
 from mechanisms.json_ready import JsonValue, json_record
-from mechanisms.noise.rounding import delta_of_tv
 from mechanisms.noise.source import NoiseSource, noise_assumptions
+from mechanisms.noise.total_variation import delta_of_tv
 from mechanisms.validation import in_range, positive, whole_number
 
 TV_PER_DRAW = 2.0**-100

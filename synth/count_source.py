@@ -6,7 +6,7 @@ Counts are exact and hence secret; they go straight to the noise step in the sam
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from synth.schema import Schema
 
 
+@runtime_checkable
 class CountSource(Protocol):
     """A sensitive table that can be counted."""
 

@@ -12,19 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms.json_ready import JsonValue, json_record
 from synth.count_source import CountSource
-from synth.encode import Table, encode
 from synth.encoded import EncodedTable
-from synth.open_counts import count_source
+from synth.open_counts import count_source, table_in_memory
 from synth.queries.family import QueryFamily, Workload
-from synth.queries.marginals import Marginals
-from synth.queries.partitions import marginal_groups
+from synth.queries.marginals import Marginals, marginal_groups
 from synth.schema import Schema
+
+if TYPE_CHECKING:
+    from synth.open_counts import Countable
 
 NOT_PRIVATE = "computed from the real table without noise: for evaluation only, not to be published"
 
@@ -67,8 +69,8 @@ class WorkloadError:
 
 
 def workload_error(
-    real: Table | CountSource | EncodedTable,
-    synthetic: Table | CountSource | EncodedTable,
+    real: Countable,
+    synthetic: Countable,
     workload: Workload | None = None,
     *,
     schema: Schema | None = None,
@@ -97,8 +99,8 @@ def workload_error(
     family = (Marginals(k=2) if workload is None else workload).bind(domain)
     groups = marginal_groups(family)
     if groups is not None:
-        return _marginal_errors(_source(real, domain), _source(synthetic, domain), groups)
-    shares = [_shares(family, _encoded(table, domain, family)) for table in (real, synthetic)]
+        return _marginal_errors(count_source(real, domain), count_source(synthetic, domain), groups)
+    shares = [_shares(family, table_in_memory(table, domain, positions=family.needs_positions)) for table in (real, synthetic)]
     difference = np.abs(shares[0] - shares[1])
     return WorkloadError(None, None, float(difference.mean()), float(difference.max()), float(np.sqrt(np.mean(difference**2))))
 
@@ -135,15 +137,3 @@ def _schema_of(real: object, synthetic: object, schema: Schema | None) -> Schema
     if found is None:
         raise TypeError("schema must be given: it says what the columns may hold")
     return found
-
-
-def _source(table: Table | CountSource | EncodedTable, schema: Schema) -> CountSource:
-    return count_source(table, schema)
-
-
-def _encoded(table: Table | CountSource | EncodedTable, schema: Schema, family: QueryFamily) -> EncodedTable:
-    if isinstance(table, EncodedTable):
-        return table
-    if hasattr(table, "marginals"):
-        raise TypeError("queries that aren't marginals need a table in memory, not a count source")
-    return encode(table, schema, positions=family.needs_positions)

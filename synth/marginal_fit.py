@@ -26,10 +26,10 @@ from synth.budget import adaptive_budget, marginal_sensitivity, one_shot_budget
 from synth.consistency import consistent_one_ways
 from synth.count_source import CountSource
 from synth.encoded import Codes, EncodedTable
-from synth.forbidden import repair_start
 from synth.k_way import fit_marginals
 from synth.measure import MarginalAnswer, budget_shares, measure_marginals, valid_groups, weighted_targets
 from synth.plan import FitPlan, FitTools, Mode, SynthesisRun
+from synth.repair import repair_rows
 from synth.start import independent_start
 from synth.targets import Fit, MarginalTarget
 
@@ -52,6 +52,7 @@ def fit_marginal_workload(source: CountSource, groups: Groups, plan: FitPlan, to
     ValueError : groups that don't fit the schema, or a mode that can't serve them; nothing is drawn then.
     """
     groups = valid_groups(groups, source.schema, max_cells=plan.max_cells, neighboring=plan.neighboring)
+    _require_cover(groups, source)
     mode = _possible_mode(groups, plan)
     if mode == "auto":
         return _fit_by_rule(source, groups, plan, tools)
@@ -60,6 +61,14 @@ def fit_marginal_workload(source: CountSource, groups: Groups, plan: FitPlan, to
     budget = adaptive_budget(epsilon=plan.epsilon, delta=plan.delta, neighboring=plan.neighboring)
     ledger = budget.ledger()
     return _fit_adaptively(source, groups, plan, tools, ledger, first=())
+
+
+def _require_cover(groups: Groups, source: CountSource) -> None:
+    """Refuse a workload that leaves a column out: nothing would be known of it."""
+    asked = {column for group in groups for column in group}
+    missing = [name for column, name in enumerate(source.schema.names) if column not in asked]
+    if missing:
+        raise ValueError(f"column {missing[0]!r} is in no marginal of the workload; ask for one, or leave the column out of the schema")
 
 
 def _possible_mode(groups: Groups, plan: FitPlan) -> str:
@@ -78,9 +87,7 @@ def _fit_one_shot(source: CountSource, groups: Groups, plan: FitPlan, tools: Fit
         epsilon=plan.epsilon, delta=plan.delta, neighboring=plan.neighboring, shares=list(shares), n_draws=int(sum(cells))
     )
     ledger = budget.ledger()
-    answers = measure_marginals(
-        source, groups, rho=budget.rho, neighboring=plan.neighboring, budget=plan.budget, max_cells=plan.max_cells, noise=tools.noise, ledger=ledger
-    )
+    answers = _measured(source, groups, budget.rho, plan, tools, ledger)
     return _fit_answers(source, answers, (), plan, tools, ledger)
 
 
@@ -88,23 +95,34 @@ def _fit_by_rule(source: CountSource, groups: Groups, plan: FitPlan, tools: FitT
     """Look at noisy one-ways, then take a branch; both branches are calibrated at delta / 2, with one scale for the one-ways."""
     d, cells = len(source.schema), _cells(source, groups)
     shares = [FIRST_SHARE / d] * d + list((1 - FIRST_SHARE) * budget_shares(cells, plan.budget))
-    half = {"epsilon": plan.epsilon, "delta": plan.delta / 2}
-    one_shot = one_shot_budget(**half, neighboring=plan.neighboring, shares=shares, n_draws=sum(cells) + sum(source.schema.sizes))
-    adaptive = adaptive_budget(**half, neighboring=plan.neighboring)
+    n_draws, half = sum(cells) + sum(source.schema.sizes), plan.delta / 2
+    one_shot = one_shot_budget(epsilon=plan.epsilon, delta=half, neighboring=plan.neighboring, shares=shares, n_draws=n_draws)
+    adaptive = adaptive_budget(epsilon=plan.epsilon, delta=half, neighboring=plan.neighboring)
     ledger, rest = one_shot.ledger(), (1 - FIRST_SHARE) * one_shot.rho
     first = measure_one_ways(source, rho=FIRST_SHARE * one_shot.rho, neighboring=plan.neighboring, noise=tools.noise, ledger=ledger)
     one_ways = _one_ways(source, first, plan)
     sigmas = marginal_sensitivity(plan.neighboring) / np.sqrt(2 * rest * budget_shares(cells, plan.budget))
     ratio = noise_ratio(one_ways, groups, list(sigmas), total=float(one_ways[0].sum()))
     if ratio <= plan.mode_threshold:
-        answers = measure_marginals(
-            source, groups, rho=rest, neighboring=plan.neighboring, budget=plan.budget, max_cells=plan.max_cells, noise=tools.noise, ledger=ledger
-        )
+        answers = _measured(source, groups, rest, plan, tools, ledger)
         return replace(_fit_answers(source, answers, first, plan, tools, ledger), noise_ratio=ratio)
     open_ledger = adaptive.ledger()
     for entry in ledger.entries:
         open_ledger.spend_rho(entry.step, entry.mechanism, sensitivity=entry.sensitivity, scale=entry.scale, rho=entry.rho)
     return replace(_fit_adaptively(source, groups, plan, tools, open_ledger, first=first), noise_ratio=ratio)
+
+
+def _measured(source: CountSource, groups: Groups, rho: float, plan: FitPlan, tools: FitTools, ledger: Ledger) -> list[MarginalAnswer]:
+    return measure_marginals(
+        source,
+        groups,
+        rho=rho,
+        neighboring=plan.neighboring,
+        budget=plan.budget,
+        max_cells=plan.max_cells,
+        noise=tools.noise,
+        ledger=ledger,
+    )
 
 
 def _fit_answers(
@@ -119,7 +137,7 @@ def _fit_answers(
     sizes = source.schema.sizes
     one_ways = _one_ways(source, [*answers, *first], plan)
     total = float(one_ways[0].sum())
-    start = _allowed(independent_start(one_ways, _n_rows(total, plan), tools.rng), sizes, plan, tools)
+    start = _allowed(independent_start(one_ways, _n_rows(total, plan), tools.rng), one_ways, plan, tools)
     fit = fit_marginals(
         weighted_targets(answers),
         sizes,
@@ -152,7 +170,7 @@ def _fit_adaptively(
         recipe=plan.recipe,
     )
     total, sizes = float(one_ways[0].sum()), source.schema.sizes
-    start = _allowed(sample_forest(model.forest, _n_rows(total, plan), tools.rng), sizes, plan, tools)
+    start = _allowed(sample_forest(model.forest, _n_rows(total, plan), tools.rng), one_ways, plan, tools)
     fit = fit_marginals(
         _model_targets(model),
         sizes,
@@ -169,9 +187,7 @@ def _fit_adaptively(
 
 def _model_targets(model: PairModel) -> list[MarginalTarget]:
     """Return all pairs' answers as the model has them; their noise is not white any more, so no minimum gain is taken from it."""
-    return [
-        MarginalTarget(pair, answer, 0.0, 1.0 if pair in model.measured else MODEL_WEIGHT) for pair, answer in model.answers.items()
-    ]
+    return [MarginalTarget(pair, answer, 0.0, 1.0 if pair in model.measured else MODEL_WEIGHT) for pair, answer in model.answers.items()]
 
 
 def _one_ways(source: CountSource, answers: Sequence[MarginalAnswer], plan: FitPlan) -> list[NDArray[np.float64]]:
@@ -183,8 +199,10 @@ def _n_rows(total: float, plan: FitPlan) -> int:
     return plan.n_synthetic or max(1, round(total))
 
 
-def _allowed(start: Codes, sizes: tuple[int, ...], plan: FitPlan, tools: FitTools) -> Codes:
-    return repair_start(start, sizes, plan.forbidden, tools.rng) if plan.forbidden else start
+def _allowed(start: Codes, one_ways: Sequence[NDArray[np.float64]], plan: FitPlan, tools: FitTools) -> Codes:
+    if not plan.forbidden:
+        return start
+    return repair_rows(start, plan.forbidden, [len(one) for one in one_ways], tools.rng, weights=one_ways)
 
 
 def _run(
@@ -194,9 +212,7 @@ def _run(
         plan.epsilon, plan.delta, plan.neighboring, "record", f"Private-GSD, {mode}", noise_assumptions(tools.noise)
     )
     table = EncodedTable(fit.codes)
-    return SynthesisRun(
-        table, total, mode, tuple(answers), ledger, guarantee, fit.fitness, fit.noise_energy, fit.history, fit.stopped
-    )
+    return SynthesisRun(table, total, mode, tuple(answers), ledger, guarantee, fit.fitness, fit.noise_energy, fit.history, fit.stopped)
 
 
 def _cells(source: CountSource, groups: Groups) -> list[int]:

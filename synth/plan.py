@@ -105,7 +105,7 @@ class SynthesisRun:
     table: EncodedTable
     total: float
     mode: Mode
-    measurements: tuple[MarginalAnswer, ...] | tuple[FamilyAnswer, ...]
+    measurements: tuple[MarginalAnswer | FamilyAnswer, ...]
     ledger: Ledger
     guarantee: PrivacyGuarantee
     fitness: float

@@ -15,28 +15,39 @@ Liu, Tang, Vietri, Wu, Generating Private Synthetic Data with Genetic Algorithms
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
-from mechanisms.guarantee import Neighboring
+from mechanisms.guarantee import Neighboring, PrivacyGuarantee, valid_neighboring
 from mechanisms.noise.source import NoiseSource, noise_source
-from mechanisms.randomness import as_generator
+from mechanisms.randomness import RngLike, as_generator
 from synth.adaptive.measure_pairs import DEFAULT_RECIPE, AdaptiveRecipe
 from synth.adaptive.mode import THRESHOLD
 from synth.budget import default_delta
-from synth.constraints import Forbidden
-from synth.decode import decode
+from synth.constraints import Forbidden, bind_all
+from synth.decode import Backend, decode
 from synth.encoded import EncodedTable
+from synth.forbidden import Rule
 from synth.marginal_fit import fit_marginal_workload
-from synth.open_counts import Countable, count_source
+from synth.open_counts import count_source, table_in_memory
 from synth.plan import FitPlan, FitTools, Progress, SynthesisRun
-from synth.queries.family import Workload
-from synth.queries.marginals import Marginals
-from synth.query_fit import fit_query_workload
+from synth.queries.family import QueryFamily, Workload
+from synth.queries.marginals import Marginals, marginal_groups
+from synth.query_workload import fit_query_workload
 from synth.sampling import sample_rows
 from synth.schema import Schema
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    from synth.open_counts import Countable
+
+    Frame: TypeAlias = pd.DataFrame | pl.DataFrame | pa.Table
 
 
 class PrivateGSDSynthesizer(BaseEstimator):  # type: ignore[misc]
@@ -47,9 +58,10 @@ class PrivateGSDSynthesizer(BaseEstimator):  # type: ignore[misc]
     epsilon : > 0, nats, for one fit.
     delta : in (0, 1); None is 1 / n^2 under replacement. Under add/remove n is secret and delta must be given.
     schema : the public domain of every column; nothing of it is learned from the table.
-    workload : what shall be right: `Marginals`, `BinaryTreeMarginals`, `Prefix`, `Halfspace`, an object of your own with
+    workload : what shall be right: `Marginals`, `BinaryTreeMarginals`, `Prefix`, `Halfspace`, an object of your own with a method
         `bind(schema)`, or a list of them. None is all pairs of columns.
-    neighboring : `REPLACE`: one row becomes another, the number of rows is public. `ADD_REMOVE`: one row more or less, the number is secret.
+    neighboring : `REPLACE`: one row becomes another, the number of rows is public. `ADD_REMOVE`: one row more or less, and the number
+        is secret.
     mode : "auto", "one_shot" or "adaptive", see `synth.marginal_fit`; other families than marginals are measured in one shot.
     budget : how one-shot rho is shared among marginals: "cube_root", "two_thirds" or "equal".
     n_synthetic : rows of the fitted table; None: as many as the real one has.
@@ -132,8 +144,8 @@ class PrivateGSDSynthesizer(BaseEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : pandas, Polars or PyArrow table, dict of arrays, path of a CSV or Parquet file, DuckDB relation, ibis table, or any `CountSource`.
-            Families that aren't marginals need a table in memory.
+        X : pandas, Polars or PyArrow table, dict of arrays, path of a CSV or Parquet file, DuckDB relation, ibis table, or any
+            `CountSource`. Families that aren't marginals need a table in memory.
         y : ignored.
 
         Raises
@@ -142,7 +154,7 @@ class PrivateGSDSynthesizer(BaseEstimator):  # type: ignore[misc]
         """
         schema = self._declared_schema()
         families = [workload.bind(schema) for workload in self._workloads()]
-        rules = [rule for constraint in self.forbidden for rule in constraint.bind(schema)]
+        rules = bind_all(self.forbidden, schema)
         noise, rng = noise_source(self.noise), as_generator(self.random_state)
         fit_rng, self._sample_rng = rng.spawn(2)
         tools = FitTools(noise, fit_rng, self.progress)
@@ -152,12 +164,12 @@ class PrivateGSDSynthesizer(BaseEstimator):  # type: ignore[misc]
             source = count_source(X, schema)
             run = fit_marginal_workload(source, groups, self._plan(source.n_rows, rules), tools)
         else:
-            table = encode(X, schema, positions=any(family.needs_positions for family in families))
+            table = table_in_memory(X, schema, positions=any(family.needs_positions for family in families))
             run = fit_query_workload(table, schema, families, self._plan(table.n_rows, rules), tools)
         self._keep(run, X, schema)
         return self
 
-    def sample(self, n_rows: int | None = None, *, rng: RngLike = None) -> Table:
+    def sample(self, n_rows: int | None = None, *, rng: RngLike = None) -> Frame:
         """Return rows of the synthetic table, in the library of the table that was fitted (pandas for files and relations).
 
         Parameters
@@ -188,7 +200,9 @@ class PrivateGSDSynthesizer(BaseEstimator):  # type: ignore[misc]
 
     def _declared_schema(self) -> Schema:
         if not isinstance(self.schema, Schema):
-            raise TypeError(f"schema must be a Schema, got {type(self.schema).__name__}; declare the columns, or draft them with infer_schema")
+            raise TypeError(
+                f"schema must be a Schema, got {type(self.schema).__name__}; declare the columns, or draft them with infer_schema"
+            )
         return self.schema
 
     def _workloads(self) -> list[Workload]:
@@ -237,6 +251,7 @@ def backend_of(X: object) -> Backend:
 
 def _groups(families: Sequence[QueryFamily]) -> list[tuple[int, ...]] | None:
     """Return the groups of columns if all families are marginals, each group once."""
-    if not all(isinstance(family, MarginalFamily) for family in families):
+    groups = [marginal_groups(family) for family in families]
+    if any(found is None for found in groups):
         return None
-    return list(dict.fromkeys(group for family in families if isinstance(family, MarginalFamily) for group in family.groups))
+    return list(dict.fromkeys(group for found in groups for group in found or ()))

@@ -33,17 +33,18 @@ class BinaryCounts:
         self.n_seen = 0
 
     def checked(self, x: ArrayLike) -> NDArray[np.int64]:
-        """Return a step as whole numbers, shape (d,), without counting it.
-
-        Raises
-        ------
-        BudgetExhaustedError : all T steps are over.
-        ValueError, TypeError : not a step of {0, 1}^d.
-        """
-        if self.n_seen == self.horizon:
-            raise BudgetExhaustedError(f"all {self.horizon:,} steps have been released; start a new release with a budget of its own")
+        """Return a step as whole numbers, shape (d,), without counting it; ValueError or TypeError if it is none of {0, 1}^d."""
         step: NDArray[np.int64] = self._domain.step(x)[0]
         return step
+
+    def require_steps(self, n: int) -> None:
+        """Raise BudgetExhaustedError unless n more steps are left."""
+        if self.n_seen + n > self.horizon:
+            left = self.horizon - self.n_seen
+            raise BudgetExhaustedError(
+                f"{n:,} more steps were asked for and {left:,} of all {self.horizon:,} are left; "
+                "start a new release with a budget of its own"
+            )
 
     def add(self, step: NDArray[np.int64]) -> None:
         """Count a checked step."""

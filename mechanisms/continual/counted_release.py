@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import replace
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Generic, NoReturn, Protocol, TypeVar
+from typing import ClassVar, Generic, Literal, NoReturn, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mechanisms.continual.binary_counts import BinaryCounts
+from mechanisms.continual.continual_release import Rows
+from mechanisms.continual.counter_design import CounterDesign
+from mechanisms.continual.counter_error import error_bound
+from mechanisms.continual.per_coordinate import CountQuestion, least_counter_bound, per_coordinate_design
 from mechanisms.continual.state_arrays import SecretState
 from mechanisms.errors import StateError
-from mechanisms.guarantee import PrivacyGuarantee
+from mechanisms.guarantee import Neighboring, PrivacyGuarantee
 from mechanisms.json_ready import JsonValue, json_record
-from mechanisms.noise.source import NoiseSource, SeededNoise, noise_assumptions
-from mechanisms.validation import in_range
+from mechanisms.noise.source import NoiseSource, SeededNoise, noise_assumptions, noise_source
+from mechanisms.validation import in_range, one_of
 
 SCHEMA_VERSION = 1
 Answer = TypeVar("Answer", bound=float)
@@ -59,25 +64,71 @@ class ReleaseMethod(Protocol[AnyAnswer]):
         ...
 
 
-class CountedRelease(Generic[Answer]):
-    """What `MaxSum` and `SumSelect` share.
+@dataclass(frozen=True, slots=True)
+class Choice(Generic[Answer]):
+    """A method that may be chosen: its predicted error, and how it is made."""
+
+    bound: float
+    make: Callable[[NoiseSource], ReleaseMethod[Answer]]
+
+
+class CountedRelease(ABC, Generic[Answer]):
+    """What `MaxSum` and `SumSelect` share; parameters as `MaxSum`.
 
     Attributes
     ----------
     bounds_ : predicted error at `beta` of every method that was compared.
     """
 
-    bounds_: Mapping[str, float]
-    _method: ReleaseMethod[Answer]
+    methods: ClassVar[tuple[str, ...]] = ("auto", "recompute", "per_coordinate", "trivial")
+    _n_counter_errors: ClassVar[int]  # errors of single counts that add up in an answer of per_coordinate
+    _stacklevel: ClassVar[int] = 3  # of the caller of the constructor
 
-    def _start(
-        self, counts: BinaryCounts, method: ReleaseMethod[Answer], source: NoiseSource, options: Mapping[str, object], beta: float
+    def __init__(
+        self,
+        horizon: int,
+        dim: int,
+        *,
+        rho: float | None = None,
+        epsilon: float | None = None,
+        delta: float | None = None,
+        beta: float = 0.05,
+        neighboring: Neighboring = Neighboring.REPLACE,
+        method: str = "auto",
+        one_hot: bool = False,
+        on_violation: Literal["raise", "clip"] = "raise",
+        noise: NoiseSource | None = None,
     ) -> None:
-        self._counts, self._method, self._source, self._beta = counts, method, source, beta
-        public = json_record({**options, "class": type(self).__name__, "method": method.name, "schema_version": SCHEMA_VERSION})
+        options = {name: value for name, value in locals().items() if name not in ("self", "noise", "method", "__class__")}
+        one_of(self.methods, method=method)
+        self._counts, self._beta = BinaryCounts(horizon, dim, one_hot=one_hot, on_violation=on_violation), in_range(0, 1, beta=beta)
+        asked = CountQuestion(self._counts.horizon, self._counts.dim, rho, epsilon, delta, self._beta, neighboring, one_hot)
+        choice = self._chosen(asked, method)
+        self._source = noise_source(noise, stacklevel=self._stacklevel)
+        self._method = choice.make(self._source)
+        public = json_record(
+            {**options, **self._own_options(), "class": type(self).__name__, "method": self.method_, "schema_version": SCHEMA_VERSION}
+        )
         self._config_hash = hashlib.sha256(json.dumps(public, sort_keys=True).encode()).hexdigest()
         self._lock = Lock()
         self._usable = True
+
+    @property
+    @abstractmethod
+    def kind(self) -> str:
+        """Name of what is released."""
+
+    @abstractmethod
+    def shown(self, row: Rows) -> Answer:
+        """Return the answer that a row of `advance` stands for."""
+
+    @abstractmethod
+    def _simple_choices(self, asked: CountQuestion) -> dict[str, Choice[Answer]]:
+        """Return all methods but per_coordinate."""
+
+    @abstractmethod
+    def _per_coordinate(self, design: CounterDesign, source: NoiseSource) -> ReleaseMethod[Answer]:
+        """Make the method that counts every coordinate."""
 
     @property
     def horizon(self) -> int:
@@ -128,14 +179,28 @@ class CountedRelease(Generic[Answer]):
         ValueError, TypeError : bad input; nothing has been drawn or changed.
         StateError : an earlier step was interrupted.
         """
+        return self.shown(self.advance(self.checked(x)[None])[0])
+
+    def checked(self, x: ArrayLike) -> Counts:
+        """Check one step and return it as whole numbers, shape (d,); nothing is drawn or changed."""
+        return self._counts.checked(x)
+
+    def require_steps(self, n: int) -> None:
+        """Raise BudgetExhaustedError unless n more steps are left."""
+        self._require_usable()
+        self._counts.require_steps(n)
+
+    def advance(self, steps: Counts) -> Rows:
+        """Take checked steps, shape (n, d), and return the answers, shape (n, 1)."""
         with self._lock:
-            self._require_usable()
-            step = self._counts.checked(x)
-            self._usable = False  # until the step is complete
-            self._counts.add(step)
-            answer = self._shown(self._method.release(self._counts.sums, step, self.n_seen_))
+            self.require_steps(len(steps))
+            self._usable = False  # until all steps are complete
+            answers = []
+            for step in steps:
+                self._counts.add(step)
+                answers.append(self._post_processed(self._method.release(self._counts.sums, step, self.n_seen_)))
             self._usable = True
-            return answer
+        return np.array(answers).reshape(-1, 1)
 
     def state_dict(self) -> SecretState:
         """Return the state, JSON-ready. It holds the true counts: keep it as secret as the data."""
@@ -180,8 +245,22 @@ class CountedRelease(Generic[Answer]):
         self._method.restore(method)
         self._show_from(state["shown"])
 
-    def _shown(self, answer: Answer) -> Answer:
-        """Post-process one answer."""
+    def _chosen(self, asked: CountQuestion, method: str) -> Choice[Answer]:
+        """Compare the methods, the counter only where it can win or is asked for, and return the one to take."""
+        choices, errors = self._simple_choices(asked), self._n_counter_errors
+        least = min(choice.bound for choice in choices.values())
+        if method == "per_coordinate" or (method == "auto" and errors * least_counter_bound(asked) < least):
+            design = per_coordinate_design(asked)
+            bound = errors * error_bound(design, asked.beta, simultaneous=True, n_steps=None)
+            choices["per_coordinate"] = Choice(bound, lambda source: self._per_coordinate(design, source))
+        self.bounds_ = {name: choice.bound for name, choice in choices.items()}
+        return choices[min(self.bounds_, key=self.bounds_.__getitem__) if method == "auto" else method]
+
+    def _own_options(self) -> dict[str, object]:
+        """Return further public parameters."""
+        return {}
+
+    def _post_processed(self, answer: Answer) -> Answer:
         return answer
 
     def _shown_state(self) -> JsonValue:

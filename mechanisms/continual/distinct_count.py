@@ -9,7 +9,8 @@ Where the second place lies depends on later items, which may be chosen from rel
 together, and that is what the adaptive composition of `ContinualCounter` needs. If items could also be taken out, one step could change the
 stream in any number of places: that is not offered.
 
-Cost: a counter's, and a keyed digest of 16 bytes an item seen, which is secret.
+Cost: a counter's, and a keyed digest of 16 bytes an item seen, which is secret. A stored state holds them all, so a file is written in
+batches where items are many (`StoredRelease.update_many`).
 
 References
 ----------
@@ -26,20 +27,19 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from mechanisms.continual.counter import ContinualCounter
-from mechanisms.continual.counter_budget import CounterBudget
+from mechanisms.continual.counter import ContinualCounter, Releases
 from mechanisms.continual.counter_design import design_counter
-from mechanisms.continual.state_arrays import SecretState
-from mechanisms.errors import StateError
-from mechanisms.guarantee import Neighboring, PrivacyGuarantee
+from mechanisms.continual.counter_statistic import CounterStatistic
+from mechanisms.guarantee import Neighboring
 from mechanisms.json_ready import JsonValue
 from mechanisms.noise.source import NoiseSource
 
 Item = str | bytes | int
 _DIGEST_BYTES = 16
+_NUMBERS = 3  # of a checked step
 
 
-class DistinctCounter:
+class DistinctCounter(CounterStatistic):
     """Noisy number of different items after every step.
 
     Parameters
@@ -60,6 +60,8 @@ class DistinctCounter:
     4
     """
 
+    kind = "distinct count"
+
     def __init__(
         self,
         horizon: int | None,
@@ -74,24 +76,9 @@ class DistinctCounter:
         design = design_counter(
             horizon, rho=rho, epsilon=epsilon, delta=delta, mechanism=mechanism, neighboring=neighboring, signed=False, moves=True
         )
-        self.counter = ContinualCounter.from_design(design, noise=noise)
+        super().__init__(ContinualCounter.from_design(design, noise=noise))
         self._key = secrets.token_bytes(32)
         self._known: set[bytes] = set()
-
-    @property
-    def n_seen_(self) -> int:
-        """Steps released so far."""
-        return self.counter.n_seen_
-
-    @property
-    def guarantee(self) -> PrivacyGuarantee:
-        """What holds for all releases together."""
-        return self.counter.guarantee
-
-    @property
-    def budget_(self) -> CounterBudget:
-        """What the whole stream spends."""
-        return self.counter.budget_
 
     def update(self, item: Item | None) -> int:
         """Take one step, an item or None, and return the noisy number of different items.
@@ -101,47 +88,49 @@ class DistinctCounter:
         TypeError : an item that is no string, bytes or whole number; nothing has been drawn or changed.
         BudgetExhaustedError : all T steps have been released.
         """
-        return int(self.update_many([item])[0])
+        return self.shown(self.advance(self.checked(item)[None])[0])
 
     def update_many(self, items: Iterable[Item | None]) -> NDArray[np.int64]:
         """Take many steps at once and return the noisy numbers after each."""
-        digests = [None if item is None else self._digest(item) for item in items]
-        fresh: set[bytes] = set()
-        is_new = np.zeros((len(digests), 1), dtype=np.int64)
-        for i, digest in enumerate(digests):
-            if digest is not None and digest not in self._known and digest not in fresh:
-                fresh.add(digest)
-                is_new[i] = 1
-        releases = self.counter.advance(is_new)
-        self._known |= fresh
-        return releases[:, 0]
+        steps = [self.checked(item) for item in items]
+        return self.advance(np.array(steps, dtype=np.int64).reshape(-1, _NUMBERS))[:, 0]
+
+    def checked(self, item: Item | None) -> NDArray[np.int64]:
+        """Check one item and return whether there is one and its keyed digest, shape (3,); nothing is drawn or changed."""
+        digest = bytes(_DIGEST_BYTES) if item is None else self._digest(item)
+        return np.array([item is not None, *np.frombuffer(digest, dtype="<i8")], dtype=np.int64)
+
+    def advance(self, steps: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Take checked items, shape (n, 3), and return the noisy numbers of different items after each, shape (n, 1)."""
+        with self._lock:
+            self.require_steps(len(steps))
+            is_new = np.zeros((len(steps), 1), dtype=np.int64)
+            for i in np.flatnonzero(steps[:, 0]):
+                digest = steps[i, 1:].astype("<i8").tobytes()
+                is_new[i] = digest not in self._known
+                self._known.add(digest)
+            return self.counter.advance(is_new)
+
+    def shown(self, row: Releases) -> int:
+        """Return the noisy number of one step."""
+        return int(row[0])
 
     def error_bound(self, beta: float, simultaneous: bool = True) -> float:
         """Return what errors stay below, see `ContinualCounter.error_bound`."""
         return self.counter.error_bound(beta, simultaneous)
 
-    def state_dict(self) -> SecretState:
-        """Return the state, JSON-ready; it tells which items were seen, so keep it as secret as the data."""
+    def _own_state(self) -> dict[str, JsonValue]:
         known: list[JsonValue] = [digest.hex() for digest in sorted(self._known)]
-        return SecretState(n_seen=self.n_seen_, counter=self.counter.state_dict(), key=self._key.hex(), known=known)
+        return {"key": self._key.hex(), "known": known}
 
-    def load_state_dict(self, state: Mapping[str, object]) -> None:
-        """Continue where `state_dict` stood; errors as `ContinualCounter.load_state_dict`."""
-        inner, known = state.get("counter"), state.get("known")
-        if not isinstance(inner, Mapping) or not isinstance(known, list):
-            raise StateError("the state is none of a DistinctCounter")
-        try:
-            key, items = bytes.fromhex(str(state["key"])), {bytes.fromhex(str(digest)) for digest in known}
-        except (KeyError, ValueError):
-            raise StateError("the state is damaged") from None
-        self.counter.load_state_dict(inner)
-        self._key, self._known = key, items
+    def _read_own(self, state: Mapping[str, object]) -> dict[str, object]:
+        known = state["known"]
+        if not isinstance(known, list):
+            raise TypeError("state is damaged: it has no items")
+        return {"_key": bytes.fromhex(str(state["key"])), "_known": {bytes.fromhex(str(digest)) for digest in known}}
 
     def _digest(self, item: Item) -> bytes:
         if isinstance(item, bool) or not isinstance(item, str | bytes | int):
             raise TypeError(f"an item must be a string, bytes or a whole number, got {type(item).__name__}")
         kind, data = ("b", item) if isinstance(item, bytes) else (type(item).__name__[0], str(item).encode())
         return hashlib.blake2b(kind.encode() + data, key=self._key, digest_size=_DIGEST_BYTES).digest()
-
-    def __repr__(self) -> str:
-        return f"DistinctCounter({self.counter.factorization_.name}, step {self.n_seen_:,})"

@@ -13,7 +13,8 @@ K the sum of both exponents and tau the probability that some bound fails, P~[E]
 
     ideal (epsilon, delta)  ->  computed (epsilon + 2 K, exp(K) delta + (1 + exp(epsilon + K)) tau)
 
-A bound by total variation (`rounding_tv`) would charge (1 + exp(epsilon)) K to delta instead, which is far more.
+A bound by total variation, 2 eta (1 / g + 1 / (sqrt(2 pi) sd)) a release, would charge (1 + exp(epsilon)) times its sum to delta, which is
+far more. (Its first term counts the borders between cells; one border alone, 2 eta / (sqrt(2 pi) sd), is too little by 2.5 sd / g.)
 
 eta = eta_draw + eta_sum. Draws err by at most NORMAL_ERROR max(1, |z|) with a fair sign of their own, so their weighted sum is
 sub-Gaussian: eta_draw = sigma ||L_t|| NORMAL_ERROR c u, except with probability 2 exp(-u^2/2). Rounding errors of sums and products are
@@ -33,6 +34,7 @@ import math
 from dataclasses import dataclass
 
 from mechanisms.noise.normal import NORMAL_ERROR
+from mechanisms.noise.total_variation import delta_of_tv
 
 ARITHMETIC_ASSUMPTION = "rounding errors of float sums add up as if of random signs (Higham, Mary 2019); the draws' own errors are bounded"
 _LARGEST_Z = _DEVIATION = 16.0
@@ -55,7 +57,7 @@ class FloatCost:
 
     def delta(self, epsilon: float, delta: float) -> float:
         """Return the delta of the computed mechanism, for an ideal (epsilon, delta); at most 1."""
-        return min(1.0, math.exp(self.ratio) * delta + (1 + math.exp(min(700.0, epsilon + self.ratio))) * self.tail)
+        return min(1.0, math.exp(self.ratio) * delta + delta_of_tv(self.tail, epsilon + self.ratio))
 
 
 def float_cost(*, horizon: int, dim: int, row_norm: float, sensitivity: float, scale: float, grid: float) -> FloatCost:

@@ -16,17 +16,21 @@ Algorithmic Foundations of Differential Privacy, 2014 (post-processing).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mechanisms.continual.counter import ContinualCounter
-from mechanisms.continual.counter_budget import CounterBudget
-from mechanisms.guarantee import Neighboring, PrivacyGuarantee
+from mechanisms.continual.counter import ContinualCounter, Releases
+from mechanisms.continual.counter_statistic import CounterStatistic, whole_array
+from mechanisms.continual.state_arrays import pack_array
+from mechanisms.guarantee import Neighboring
+from mechanisms.json_ready import JsonValue
 from mechanisms.noise.source import NoiseSource
 from mechanisms.validation import in_range, whole_number
 
 
-class HistogramCounter:
+class HistogramCounter(CounterStatistic):
     """Counts of bins after every step.
 
     Parameters
@@ -48,6 +52,8 @@ class HistogramCounter:
     ([2], 2)
     """
 
+    kind = "histogram"
+
     def __init__(
         self,
         horizon: int | None,
@@ -60,7 +66,7 @@ class HistogramCounter:
         neighboring: Neighboring = Neighboring.ZERO_OUT,
         noise: NoiseSource | None = None,
     ) -> None:
-        self.counter = ContinualCounter(
+        counter = ContinualCounter(
             horizon,
             rho=rho,
             epsilon=epsilon,
@@ -72,23 +78,9 @@ class HistogramCounter:
             one_hot=True,
             signed=False,
         )
+        super().__init__(counter)
         self.n_bins = self.counter.design_.domain.dim
         self.counts_ = np.zeros(self.n_bins, dtype=np.int64)
-
-    @property
-    def n_seen_(self) -> int:
-        """Steps released so far."""
-        return self.counter.n_seen_
-
-    @property
-    def guarantee(self) -> PrivacyGuarantee:
-        """What holds for all releases together."""
-        return self.counter.guarantee
-
-    @property
-    def budget_(self) -> CounterBudget:
-        """What the whole stream spends."""
-        return self.counter.budget_
 
     def update(self, bin_id: int | None) -> NDArray[np.int64]:
         """Take one step, a bin from 0 to d - 1 or None, and return the noisy counts, shape (d,); they may be negative.
@@ -98,21 +90,33 @@ class HistogramCounter:
         ValueError, TypeError : no such bin; nothing has been drawn or changed.
         BudgetExhaustedError : all T steps have been released.
         """
-        return np.asarray(self.update_many([-1 if bin_id is None else _bin(bin_id)])[0])
+        return self.shown(self.advance(self.checked(bin_id)[None])[0])
 
     def update_many(self, bin_ids: ArrayLike) -> NDArray[np.int64]:
         """Take many steps at once, -1 for none, and return the noisy counts after each, shape (n, d)."""
         bins = np.asarray(bin_ids)
         if bins.ndim != 1 or bins.dtype.kind not in "iu":
             raise TypeError(f"bin_ids must be whole numbers with one axis, got {bins.dtype} of shape {bins.shape}")
-        if n_bad := int(((bins < -1) | (bins >= self.n_bins)).sum()):
-            raise ValueError(f"bins must be from 0 to {self.n_bins - 1}, or -1 for none, got {n_bad} of {bins.size} outside")
-        steps = np.zeros((len(bins), self.n_bins), dtype=np.int64)
-        steps[np.flatnonzero(bins >= 0), bins[bins >= 0]] = 1
-        releases = self.counter.advance(steps)
-        if len(releases):
-            self.counts_ = releases[-1].copy()
-        return releases
+        return self.advance(self._in_range(bins)[:, None])
+
+    def checked(self, bin_id: int | None) -> NDArray[np.int64]:
+        """Check one bin and return its number, -1 for none, shape (1,); nothing is drawn or changed."""
+        return self._in_range(np.array([-1 if bin_id is None else _bin(bin_id)]))
+
+    def advance(self, steps: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Take numbers of bins, shape (n, 1), and return the noisy counts after each, shape (n, d)."""
+        bins = steps[:, 0]
+        one_hot = np.zeros((len(bins), self.n_bins), dtype=np.int64)
+        one_hot[np.flatnonzero(bins >= 0), bins[bins >= 0]] = 1
+        with self._lock:
+            releases = self.counter.advance(one_hot)
+            if len(releases):
+                self.counts_ = releases[-1].copy()
+            return releases
+
+    def shown(self, counts: Releases) -> NDArray[np.int64]:
+        """Return the noisy counts of one step, shape (d,)."""
+        return counts.astype(np.int64)
 
     def top_k(self, k: int) -> NDArray[np.int64]:
         """Return the k bins with the largest noisy counts, the largest first."""
@@ -129,6 +133,17 @@ class HistogramCounter:
     def error_bound(self, beta: float, simultaneous: bool = True) -> float:
         """Return what errors of counts stay below, see `ContinualCounter.error_bound`."""
         return self.counter.error_bound(beta, simultaneous)
+
+    def _in_range(self, bins: NDArray[np.integer]) -> NDArray[np.int64]:
+        if n_bad := int(((bins < -1) | (bins >= self.n_bins)).sum()):
+            raise ValueError(f"bins must be from 0 to {self.n_bins - 1}, or -1 for none, got {n_bad} of {bins.size} outside")
+        return bins.astype(np.int64)
+
+    def _own_state(self) -> dict[str, JsonValue]:
+        return {"counts": pack_array(self.counts_)}
+
+    def _read_own(self, state: Mapping[str, object]) -> dict[str, object]:
+        return {"counts_": whole_array(state["counts"], self.counts_.shape)}
 
 
 def _bin(bin_id: object) -> int:

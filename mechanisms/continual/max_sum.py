@@ -14,23 +14,18 @@ Jain, Raskhodnikova, Sivakumar, Smith, The Price of Differential Privacy under C
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Unpack
 
-from mechanisms.continual.binary_counts import BinaryCounts
 from mechanisms.continual.change_driven import ChangeDrivenMaximum, change_driven_plan
-from mechanisms.continual.counted_release import CountedRelease, ReleaseMethod
-from mechanisms.continual.exact_budget import exact_budget
-from mechanisms.continual.maximum_methods import MaximumPerCoordinate, RecomputedMaximum, TimeAlone, counter_bound, maximum_schedule
-from mechanisms.continual.per_coordinate import Asked, least_counter_bound, per_coordinate_design
-from mechanisms.guarantee import Neighboring
+from mechanisms.continual.continual_release import Rows
+from mechanisms.continual.counted_release import Choice, CountedRelease
+from mechanisms.continual.counter_design import CounterDesign
+from mechanisms.continual.counter_options import CountedOptions
+from mechanisms.continual.maximum_methods import MaximumPerCoordinate, RecomputedMaximum, TimeAlone, maximum_schedule
+from mechanisms.continual.per_coordinate import CountQuestion
 from mechanisms.json_ready import JsonValue, number_from_json
-from mechanisms.noise.source import NoiseSource, noise_source
-from mechanisms.validation import in_range, one_of, whole_number
-
-Method = Literal["auto", "recompute", "per_coordinate", "trivial", "change_driven"]
-METHODS = ("auto", "recompute", "per_coordinate", "trivial", "change_driven")
+from mechanisms.noise.source import NoiseSource
+from mechanisms.validation import whole_number
 
 
 class MaxSum(CountedRelease[float]):
@@ -76,46 +71,50 @@ class MaxSum(CountedRelease[float]):
     True
     """
 
+    kind = "maximum of counts"
+    methods = (*CountedRelease.methods, "change_driven")
+    _n_counter_errors = 1
+    _stacklevel = 4
+
     def __init__(
-        self,
-        horizon: int,
-        dim: int,
-        *,
-        rho: float | None = None,
-        epsilon: float | None = None,
-        delta: float | None = None,
-        beta: float = 0.05,
-        neighboring: Neighboring = Neighboring.REPLACE,
-        method: Method = "auto",
-        largest: int | None = None,
-        one_hot: bool = False,
-        monotone: bool = True,
-        on_violation: Literal["raise", "clip"] = "raise",
-        noise: NoiseSource | None = None,
+        self, horizon: int, dim: int, *, largest: int | None = None, monotone: bool = True, **options: Unpack[CountedOptions]
     ) -> None:
-        options = {name: value for name, value in locals().items() if name not in ("self", "noise", "method", "__class__")}
-        one_of(METHODS, method=method)
-        failure, counts = in_range(0, 1, beta=beta), BinaryCounts(horizon, dim, one_hot=one_hot, on_violation=on_violation)
-        asked: Asked = {"rho": rho, "epsilon": epsilon, "delta": delta}
-        choices = _simple_choices(counts.horizon, asked, neighboring, failure, largest)
-        least = min(choice.bound for choice in choices.values())
-        floor = least_counter_bound(counts.horizon, counts.dim, asked, neighboring, failure, one_hot=one_hot)
-        if method == "per_coordinate" or (method == "auto" and floor < least):
-            choices["per_coordinate"] = _counter_choice(counts, asked, neighboring, failure, one_hot=one_hot)
-        self.bounds_ = {name: choice.bound for name, choice in choices.items()}
-        chosen = min(self.bounds_, key=self.bounds_.__getitem__) if method == "auto" else method
-        if chosen not in choices:
-            raise ValueError("largest must be given for change_driven: a public guess of the last maximum, at least 1")
-        source = noise_source(noise)
-        self._monotone, self._highest = bool(monotone), 0.0
-        self._start(counts, choices[chosen].make(source), source, options, failure)
+        self._largest, self._monotone, self._highest = largest, monotone, 0.0
+        super().__init__(horizon, dim, **options)
 
     @property
     def exhausted_(self) -> bool:
         """Whether a change-driven release has spent all its answers and repeats the last one; False for other methods."""
         return isinstance(self._method, ChangeDrivenMaximum) and self._method.exhausted_
 
-    def _shown(self, answer: float) -> float:
+    def shown(self, row: Rows) -> float:
+        """Return the answer that a row of `advance` stands for."""
+        return float(row[0])
+
+    def _simple_choices(self, asked: CountQuestion) -> dict[str, Choice[float]]:
+        budget, T, relation = asked.budget(), asked.horizon, asked.neighboring
+        schedule = maximum_schedule(T, budget, asked.beta)
+        choices: dict[str, Choice[float]] = {
+            "recompute": Choice(schedule.bound, lambda source: RecomputedMaximum(schedule, budget, relation, source)),
+            "trivial": Choice(T / 2, lambda _: TimeAlone(T, relation)),
+        }
+        if self._largest is not None:
+            plan = change_driven_plan(T, budget, relation, asked.beta, whole_number(1, largest=self._largest))
+            choices["change_driven"] = Choice(plan.bound, lambda source: ChangeDrivenMaximum(plan, source))
+        return choices
+
+    def _chosen(self, asked: CountQuestion, method: str) -> Choice[float]:
+        if method == "change_driven" and self._largest is None:
+            raise ValueError("largest must be given for change_driven: a public guess of the last maximum, at least 1")
+        return super()._chosen(asked, method)
+
+    def _per_coordinate(self, design: CounterDesign, source: NoiseSource) -> MaximumPerCoordinate:
+        return MaximumPerCoordinate(design, source)
+
+    def _own_options(self) -> dict[str, object]:
+        return {"largest": self._largest, "monotone": self._monotone}
+
+    def _post_processed(self, answer: float) -> float:
         clipped = min(max(answer, 0.0), float(self.n_seen_))
         if not self._monotone:
             return clipped
@@ -127,29 +126,3 @@ class MaxSum(CountedRelease[float]):
 
     def _show_from(self, state: object) -> None:
         self._highest = number_from_json(state)
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """A method, not made yet."""
-
-    bound: float
-    make: Callable[[NoiseSource], ReleaseMethod[float]]
-
-
-def _simple_choices(horizon: int, asked: Asked, neighboring: Neighboring, beta: float, largest: int | None) -> dict[str, _Choice]:
-    budget = exact_budget(**asked)
-    schedule = maximum_schedule(horizon, budget, beta)
-    choices = {
-        "recompute": _Choice(schedule.bound, lambda source: RecomputedMaximum(schedule, budget, neighboring, source)),
-        "trivial": _Choice(horizon / 2, lambda _: TimeAlone(horizon, neighboring)),
-    }
-    if largest is not None:
-        plan = change_driven_plan(horizon, budget, neighboring, beta, whole_number(1, largest=largest))
-        choices["change_driven"] = _Choice(plan.bound, lambda source: ChangeDrivenMaximum(plan, source))
-    return choices
-
-
-def _counter_choice(counts: BinaryCounts, asked: Asked, neighboring: Neighboring, beta: float, *, one_hot: bool) -> _Choice:
-    design = per_coordinate_design(counts.horizon, counts.dim, asked, neighboring, one_hot=one_hot)
-    return _Choice(counter_bound(design, beta), lambda source: MaximumPerCoordinate(design, source))

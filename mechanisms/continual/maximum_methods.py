@@ -22,7 +22,6 @@ from typing import ClassVar
 from mechanisms.continual.counted_release import Counts
 from mechanisms.continual.counter import ContinualCounter
 from mechanisms.continual.counter_design import CounterDesign
-from mechanisms.continual.counter_error import error_bound
 from mechanisms.continual.exact_budget import ExactBudget
 from mechanisms.continual.recompute import RecomputeSchedule, best_schedule
 from mechanisms.guarantee import Neighboring, PrivacyGuarantee
@@ -146,8 +145,3 @@ def largest_and_place(counter: ContinualCounter, step: Counts) -> tuple[float, i
     values = [released] if isinstance(released, int | float) else released.tolist()
     place = max(range(len(values)), key=values.__getitem__)
     return values[place], place
-
-
-def counter_bound(design: CounterDesign, beta: float) -> float:
-    """Return the bound of a counter for all coordinates and steps."""
-    return error_bound(design, beta, simultaneous=True, n_steps=None)

@@ -14,6 +14,7 @@ Bolot, Fawaz, Muthukrishnan, Nikolov, Taft, Private Decayed Predicate Sums on St
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Unpack
 
@@ -23,13 +24,15 @@ from numpy.typing import ArrayLike, NDArray
 from mechanisms.continual.counter import ContinualCounter, Release, Releases
 from mechanisms.continual.counter_error import draw_variance, rounding_variance
 from mechanisms.continual.counter_options import CounterOptions
+from mechanisms.continual.counter_statistic import CounterStatistic, whole_array
 from mechanisms.continual.factorization import MOST_DENSE, Floats, left_matrix
-from mechanisms.guarantee import PrivacyGuarantee
+from mechanisms.continual.state_arrays import pack_array
+from mechanisms.json_ready import JsonValue
 from mechanisms.noise.source import NoiseSource
 from mechanisms.validation import whole_number
 
 
-class SlidingWindowCounter:
+class SlidingWindowCounter(CounterStatistic):
     """Sums over the last W steps.
 
     Parameters
@@ -50,29 +53,20 @@ class SlidingWindowCounter:
     True
     """
 
+    kind = "sliding window"
+
     def __init__(self, horizon: int | None, window: int, *, noise: NoiseSource | None = None, **options: Unpack[CounterOptions]) -> None:
         self.window = whole_number(1, window=window)
-        self.counter = ContinualCounter(horizon, noise=noise, **options)
+        super().__init__(ContinualCounter(horizon, noise=noise, **options))
         self._former = np.zeros((self.window, self.counter.design_.domain.dim), dtype=np.int64)  # multiples of the grid, P(0) = 0 before
-
-    @property
-    def n_seen_(self) -> int:
-        """Steps released so far."""
-        return self.counter.n_seen_
-
-    @property
-    def guarantee(self) -> PrivacyGuarantee:
-        """What holds for all releases together."""
-        return self.counter.guarantee
 
     def update(self, x: ArrayLike) -> Release:
         """Take one step and return the noisy sum of the last W; errors as `ContinualCounter.update`."""
-        sums = self.counter.in_values(self._advance(self.counter.design_.domain.step(x))[0])
-        return sums[0].item() if self.counter.design_.domain.dim == 1 else sums
+        return self.shown(self.advance(self.checked(x)[None])[0])
 
     def release_many(self, X: ArrayLike) -> Releases:
         """Take many steps at once; with the same noise the releases are those of `update`."""
-        sums = self.counter.in_values(self._advance(self.counter.design_.domain.steps(X)))
+        sums = self.counter.in_values(self.advance(self.counter.design_.domain.steps(X)))
         return sums[:, 0] if self.counter.design_.domain.dim == 1 else sums
 
     def variance(self, t: int) -> float:
@@ -96,12 +90,30 @@ class SlidingWindowCounter:
         former = float(self.counter.variance(step - self.window)) if step > self.window else 0.0
         return (math.sqrt(float(self.counter.variance(step))) + math.sqrt(former)) ** 2
 
+    def checked(self, x: ArrayLike) -> NDArray[np.int64]:
+        """Check one input and return it in units, shape (dim,); nothing is drawn or changed."""
+        return self.counter.checked(x)
+
+    def advance(self, units: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the sums of further steps, inputs in units (n, dim), as multiples of the grid."""
+        with self._lock:
+            return self._differences(self.counter.advance(units))
+
+    def shown(self, multiples: Releases) -> Release:
+        """Return one sum from its multiples of the grid, shape (dim,)."""
+        return self.counter.shown(multiples)
+
     @cached_property
     def _left(self) -> Floats:
         return left_matrix(self.counter.factorization_)
 
-    def _advance(self, units: NDArray[np.int64]) -> NDArray[np.int64]:
-        prefixes = self.counter.advance(units)
+    def _differences(self, prefixes: NDArray[np.int64]) -> NDArray[np.int64]:
         history = np.concatenate([self._former, prefixes])
         self._former = history[-self.window :]
         return np.asarray(prefixes - history[: len(prefixes)])
+
+    def _own_state(self) -> dict[str, JsonValue]:
+        return {"former": pack_array(self._former)}
+
+    def _read_own(self, state: Mapping[str, object]) -> dict[str, object]:
+        return {"_former": whole_array(state["former"], self._former.shape)}

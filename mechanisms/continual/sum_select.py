@@ -18,24 +18,21 @@ FOCS 2007. Cesar, Rogers, Bounding, Concentrating, and Truncating, ALT 2021.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
 
-from mechanisms.continual.binary_counts import BinaryCounts
-from mechanisms.continual.counted_release import CountedRelease, Counts, ReleaseMethod
-from mechanisms.continual.exact_budget import ExactBudget, exact_budget
-from mechanisms.continual.maximum_methods import CounterMethod, DataFree, counter_bound, largest_and_place
-from mechanisms.continual.per_coordinate import Asked, least_counter_bound, per_coordinate_design
+from mechanisms.continual.continual_release import Rows
+from mechanisms.continual.counted_release import Choice, CountedRelease, Counts
+from mechanisms.continual.counter_design import CounterDesign
+from mechanisms.continual.exact_budget import ExactBudget
+from mechanisms.continual.maximum_methods import CounterMethod, DataFree, largest_and_place
+from mechanisms.continual.per_coordinate import CountQuestion
 from mechanisms.continual.recompute import RecomputeSchedule, best_schedule
 from mechanisms.guarantee import Neighboring, PrivacyGuarantee
 from mechanisms.json_ready import JsonValue
-from mechanisms.noise.source import NoiseSource, noise_source
+from mechanisms.noise.source import NoiseSource
 from mechanisms.selection.exponential import draw_exponential
 from mechanisms.selection.utilities import exponent_factor, exponents
-from mechanisms.validation import in_range, one_of, whole_number
-
-METHODS = ("auto", "recompute", "per_coordinate", "trivial")
+from mechanisms.validation import whole_number
 
 
 class SumSelect(CountedRelease[int]):
@@ -66,33 +63,23 @@ class SumSelect(CountedRelease[int]):
     True
     """
 
-    def __init__(
-        self,
-        horizon: int,
-        dim: int,
-        *,
-        rho: float | None = None,
-        epsilon: float | None = None,
-        delta: float | None = None,
-        beta: float = 0.05,
-        neighboring: Neighboring = Neighboring.REPLACE,
-        method: Literal["auto", "recompute", "per_coordinate", "trivial"] = "auto",
-        one_hot: bool = False,
-        on_violation: Literal["raise", "clip"] = "raise",
-        noise: NoiseSource | None = None,
-    ) -> None:
-        options = {name: value for name, value in locals().items() if name not in ("self", "noise", "method", "__class__")}
-        one_of(METHODS, method=method)
-        failure, counts = in_range(0, 1, beta=beta), BinaryCounts(horizon, dim, one_hot=one_hot, on_violation=on_violation)
-        asked: Asked = {"rho": rho, "epsilon": epsilon, "delta": delta}
-        choices = _simple_choices(counts, asked, neighboring, failure)
-        floor = 2 * least_counter_bound(counts.horizon, counts.dim, asked, neighboring, failure, one_hot=one_hot)
-        if method == "per_coordinate" or (method == "auto" and floor < min(choice.bound for choice in choices.values())):
-            choices["per_coordinate"] = _counter_choice(counts, asked, neighboring, failure, one_hot=one_hot)
-        self.bounds_ = {name: choice.bound for name, choice in choices.items()}
-        source = noise_source(noise)
-        chosen = min(self.bounds_, key=self.bounds_.__getitem__) if method == "auto" else method
-        self._start(counts, choices[chosen].make(source), source, options, failure)
+    kind = "index of the largest count"
+    _n_counter_errors = 2  # the chosen one may be high, the best one low
+
+    def shown(self, row: Rows) -> int:
+        """Return the answer that a row of `advance` stands for."""
+        return int(row[0])
+
+    def _simple_choices(self, asked: CountQuestion) -> dict[str, Choice[int]]:
+        budget, T, d, relation = asked.budget(), asked.horizon, asked.dim, asked.neighboring
+        schedule = best_schedule(T, drift=lambda r: r - 1, noise=lambda m: selection_error(m, d, budget, relation, asked.beta))
+        return {
+            "recompute": Choice(schedule.bound, lambda source: RecomputedSelection(schedule, d, budget, relation, source)),
+            "trivial": Choice(float(T), lambda _: FirstIndex(T, relation)),
+        }
+
+    def _per_coordinate(self, design: CounterDesign, source: NoiseSource) -> SelectionPerCoordinate:
+        return SelectionPerCoordinate(design, source)
 
 
 class RecomputedSelection:
@@ -171,25 +158,3 @@ def selection_error(n_recomputations: int, dim: int, budget: ExactBudget, neighb
         return 0.0
     rate = budget.selection_epsilon(n_recomputations) / (1 if neighboring is Neighboring.ZERO_OUT else 2)
     return max(0.0, math.log((dim - 1) * n_recomputations / beta) / rate)
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """A method, not made yet."""
-
-    bound: float
-    make: Callable[[NoiseSource], ReleaseMethod[int]]
-
-
-def _simple_choices(counts: BinaryCounts, asked: Asked, neighboring: Neighboring, beta: float) -> dict[str, _Choice]:
-    budget, T, d = exact_budget(**asked), counts.horizon, counts.dim
-    schedule = best_schedule(T, drift=lambda r: r - 1, noise=lambda m: selection_error(m, d, budget, neighboring, beta))
-    return {
-        "recompute": _Choice(schedule.bound, lambda source: RecomputedSelection(schedule, d, budget, neighboring, source)),
-        "trivial": _Choice(float(T), lambda _: FirstIndex(T, neighboring)),
-    }
-
-
-def _counter_choice(counts: BinaryCounts, asked: Asked, neighboring: Neighboring, beta: float, *, one_hot: bool) -> _Choice:
-    design = per_coordinate_design(counts.horizon, counts.dim, asked, neighboring, one_hot=one_hot)
-    return _Choice(2 * counter_bound(design, beta), lambda source: SelectionPerCoordinate(design, source))

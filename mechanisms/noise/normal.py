@@ -5,7 +5,7 @@ floating point, so that a small p keeps its relative precision. Where j is below
 it is not, so that every p, however small, is resolved to a relative 2^-50. Then |z| = -Phi^-1(p).
 
 The result is a float near an ideal normal draw, not an ideal draw. The coupling: with the same bits, refined without end, the ideal z
-is within NORMAL_ERROR max(1, |z|), always. A release rounds to a grid and pays for this distance (`mechanisms.noise.rounding`); an
+is within NORMAL_ERROR max(1, |z|), always. A release rounds to a grid and pays for this distance (`mechanisms.continual.float_cost`); an
 unrounded float release has no guarantee (Mironov 2012).
 
 Symbols: Phi normal distribution function, p tail probability. Cost: 8 bytes of entropy and about 0.1 us a draw.

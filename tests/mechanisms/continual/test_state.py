@@ -7,8 +7,6 @@ import multiprocessing
 import os
 import stat
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +16,10 @@ from mechanisms.continual import durable_file
 from mechanisms.continual.state import StoredCounter, open_counter
 from mechanisms.errors import BudgetExhaustedError, InsecureNoiseWarning, StateError
 from mechanisms.noise.source import NoiseSource, SeededNoise
+from tests.mechanisms.continual.crashes import Open, crash_at_every_call, random_crashes
 
-CALLS = ["open", "write", "fsync", "fchmod", "replace", "close", "pwrite", "pread", "stat", "fstat", "urandom"]
 HORIZON = 12
 STEPS = [1, 0, 1, 1, 0, 1]
-
-
-class Crash(BaseException):
-    """The process is gone: no handler of ours may catch it."""
 
 
 def opened(path: Path, noise: NoiseSource | None = None, **options: object) -> StoredCounter:
@@ -34,108 +28,22 @@ def opened(path: Path, noise: NoiseSource | None = None, **options: object) -> S
         return open_counter(path, HORIZON, rho=0.5, noise=noise, **options)  # type: ignore[arg-type]
 
 
-@contextmanager
-def crashing(monkeypatch: pytest.MonkeyPatch, at: int, *, after: bool) -> Iterator[list[int]]:
-    """Let the at-th system call of the file crash, before it takes effect or right after; yields the number of calls."""
-    count = [0]
-
-    def wrap(real: Callable[..., object]) -> Callable[..., object]:
-        def call(*args: object, **kwargs: object) -> object:
-            count[0] += 1
-            if count[0] != at:
-                return real(*args, **kwargs)
-            if after:
-                real(*args, **kwargs)
-            raise Crash
-
-        return call
-
-    with monkeypatch.context() as patched:
-        for name in CALLS:
-            patched.setattr(os, name, wrap(getattr(os, name)))
-        yield count
-
-
-def run_with_crashes(
-    path: Path, monkeypatch: pytest.MonkeyPatch, crash_points: Iterator[tuple[int, bool]], mechanism: str, steps: Sequence[int] = STEPS
-) -> list[object]:
-    """Release all steps; after every crash open the file anew with a freshly seeded source and go on by step numbers."""
-    released: list[object] = []
-    while len(released) < len(steps):
-        at, after = next(crash_points)
-        counter = None
-        handles = set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
-        try:
-            with crashing(monkeypatch, at, after=after):
-                counter = opened(path, SeededNoise(11), mechanism=mechanism)
-                while len(released) < len(steps):
-                    released.append(counter.update(steps[len(released)], step=len(released) + 1))
-        except Crash:
-            pass
-        if counter is not None:
-            counter.close()
-        for handle in set(os.listdir("/proc/self/fd")) - handles if handles else ():  # what the kernel does when a process ends
-            with_closed(int(handle))
-    return released
-
-
-def with_closed(handle: int) -> None:
-    try:
-        os.close(handle)
-    except OSError:
-        return
-
-
-def undisturbed(tmp_path: Path, mechanism: str) -> list[object]:
-    with opened(tmp_path / "undisturbed.json", SeededNoise(11), mechanism=mechanism) as counter:
-        return [counter.update(x) for x in STEPS]
-
-
-def n_calls_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: Sequence[int]) -> int:
-    with crashing(monkeypatch, -1, after=False) as count, opened(tmp_path / "count.json", SeededNoise(11)) as counter:
-        for x in steps:
-            counter.update(x)
-    return count[0]
+def seeded(mechanism: str) -> Open:
+    return lambda path: opened(path, SeededNoise(11), mechanism=mechanism)
 
 
 def test_crash_at_every_system_call_leaves_the_releases_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    expected = undisturbed(tmp_path, "tree")
-    steps = STEPS[:3]
-    n_calls = n_calls_of_a_run(tmp_path, monkeypatch, steps)
-    assert n_calls > 40
-    for at in range(1, n_calls + 1):
-        for after in (False, True):
-            folder = tmp_path / f"{at}-{after}"
-            folder.mkdir()
-            points = iter([(at, after), *[(-1, False)] * 3])
-            assert run_with_crashes(folder / "state.json", monkeypatch, points, "tree", steps) == expected[:3], (at, after)
-
-
-def random_crashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator, n_crashes: int, mechanism: str) -> None:
-    expected = undisturbed(tmp_path, mechanism)
-    seen, run = 0, 0
-
-    def points() -> Iterator[tuple[int, bool]]:
-        nonlocal seen
-        while True:
-            seen += 1
-            yield int(rng.integers(1, 60)), bool(rng.integers(2))
-
-    while seen < n_crashes:
-        run += 1
-        folder = tmp_path / f"run-{run}"
-        folder.mkdir()
-        assert run_with_crashes(folder / "state.json", monkeypatch, points(), mechanism) == expected
+    assert crash_at_every_call(tmp_path, seeded("tree"), STEPS[:3], monkeypatch) > 40
 
 
 def test_many_crashes_in_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator):
-    random_crashes(tmp_path, monkeypatch, rng, 100, "smooth")
+    random_crashes(tmp_path, seeded("smooth"), STEPS, monkeypatch, rng, 100)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mechanism", ["tree", "k_ary", "scaled_square_root", "square_root"])
 def test_a_thousand_random_crashes(mechanism: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator):
-    random_crashes(tmp_path, monkeypatch, rng, 1000, mechanism)
+    random_crashes(tmp_path, seeded(mechanism), STEPS, monkeypatch, rng, 1000)
 
 
 def test_negative_control_a_counter_that_returns_before_writing_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -95,6 +95,45 @@ def test_distinct_counter_goes_on_from_its_state():
         DistinctCounter(50, rho=1e9, noise=SeededNoise(3)).load_state_dict({"counter": {}, "known": ["?"]})
 
 
+@seeded_is_fine
+@pytest.mark.parametrize("cut", [0, 1, 7, 20])
+def test_statistics_go_on_from_their_state(cut: int, rng: np.random.Generator):
+    seeds = [int(seed) for seed in rng.integers(2**32, size=2)]
+    windows = [SlidingWindowCounter(20, 5, rho=0.1, dim=2, noise=SeededNoise(seed)) for seed in seeds]
+    histograms = [HistogramCounter(20, 3, rho=0.1, noise=SeededNoise(seed)) for seed in seeds]
+    x, bins = rng.integers(0, 2, (20, 2)), rng.integers(-1, 3, 20)
+    windows[0].release_many(x[:cut])
+    histograms[0].update_many(bins[:cut])
+    for first, second in (windows, histograms):
+        state = first.state_dict()
+        assert repr(state) == f"SecretState(n_seen={cut}, secret)"
+        second.load_state_dict(json.loads(json.dumps(state)))
+        assert second.n_seen_ == cut
+    np.testing.assert_array_equal(histograms[1].counts_, histograms[0].counts_)
+    np.testing.assert_array_equal(windows[1].release_many(x[cut:]), windows[0].release_many(x[cut:]))
+    np.testing.assert_array_equal(histograms[1].update_many(bins[cut:]), histograms[0].update_many(bins[cut:]))
+
+
+def test_states_that_dont_fit_are_refused_and_change_nothing():
+    window, histogram = SlidingWindowCounter(20, 5, rho=0.1), HistogramCounter(20, 3, rho=0.1)
+    window.update(1)
+    histogram.update(1)
+    for fresh, state in (
+        (SlidingWindowCounter(20, 4, rho=0.1), window.state_dict()),
+        (SlidingWindowCounter(20, 5, rho=0.1), {**window.state_dict(), "former": None}),
+        (SlidingWindowCounter(20, 5, rho=0.2), window.state_dict()),
+        (HistogramCounter(20, 3, rho=0.1), {**histogram.state_dict(), "counts": {"type": "<f8", "shape": [3], "data": ""}}),
+        (HistogramCounter(20, 3, rho=0.1), window.state_dict()),
+        (HistogramCounter(20, 3, rho=0.1), histogram.counter.state_dict()),
+        (window, window.state_dict()),
+    ):
+        n_before = fresh.n_seen_
+        with pytest.raises(StateError):
+            fresh.load_state_dict(state)
+        assert fresh.n_seen_ == n_before
+        fresh.update(1)
+
+
 def first_occurrences(items: tuple[int, ...]) -> np.ndarray:
     """0 is no item."""
     return np.array([item != 0 and item not in items[:t] for t, item in enumerate(items)], dtype=int)
