@@ -32,7 +32,7 @@ from synth.schema import Column, Schema
 from synth.schema_file import schema_to_dict
 
 if TYPE_CHECKING:
-    from synth.arrow_columns import Table
+    from synth.domain.source import OpenTable
 
 _SUM_OF_SHARES = 1e-9
 
@@ -88,7 +88,7 @@ class BoughtDomain:
 
 
 def buy_domain(
-    table: Table | ColumnSource,
+    table: OpenTable,
     open_schema: OpenSchema,
     *,
     rho: float,
@@ -102,7 +102,7 @@ def buy_domain(
 
     Parameters
     ----------
-    table : the sensitive rows: in memory, or a `ColumnSource`.
+    table : the sensitive rows: in memory, a file, a DuckDB relation, an ibis table, or a `ColumnSource`.
     open_schema : declared columns and placeholders.
     rho : > 0, for all purchases together.
     neighboring : `ADD_REMOVE` or `REPLACE`.
@@ -140,7 +140,7 @@ def buy_domain(
     """
     parts = _valid(open_schema, rho, delta, shares, neighboring)
     each_delta = delta / max(1, sum(isinstance(column, BuyCategories) for column in open_schema.to_buy))
-    source, drawn_from = column_source(table), noise_source(noise)
+    source, drawn_from = column_source(table, open_schema), noise_source(noise)
     own = Ledger(rho) if ledger is None else ledger
     if rho > own.left * (1 + _SUM_OF_SHARES):
         raise BudgetExhaustedError(f"the domain costs rho {rho:.6g}, but only {own.left:.6g} of {own.rho:.6g} is left")

@@ -224,6 +224,11 @@ class OpenSchema:
         """Whether a purchase costs a part of delta: that of categories does."""
         return any(isinstance(column, BuyCategories) for column in self.columns)
 
+    @property
+    def counted(self) -> Schema:
+        """Return the public schema in whose cells purchases are counted; it also says how the cells of a file are read."""
+        return Schema(tuple(_counted(column) for column in self.columns))
+
     def close(self, bought: Mapping[str, Column]) -> Schema:
         """Return the schema with bought columns in the place of placeholders."""
         return Schema(
@@ -235,6 +240,16 @@ class OpenSchema:
 
     def __iter__(self) -> Iterator[Column | Placeholder]:
         return iter(self.columns)
+
+
+def _counted(column: Column | Placeholder) -> Column:
+    if isinstance(column, BuyBounds):
+        return column.magnitudes
+    if isinstance(column, BuyEdges):
+        return column.grid
+    if isinstance(column, BuyCategories):
+        return Categorical(column.name, (column.other,), other=column.other, nullable=column.nullable)
+    return column
 
 
 def _valid_levels(minimum: int, levels: int) -> int:

@@ -1,16 +1,17 @@
 """What a purchase counts: the cells of one column at a time, and the labels of a column whose categories nobody knows.
 
 Numbers are counted in the cells of a public column (`BuyBounds.magnitudes`, `BuyEdges.grid`), so any `CountSource` can do it, wherever
-the rows live (`CountedColumns`); a table in memory is counted here (`TableColumns`). Labels can't be declared in advance; they are counted
-by the library that holds them.
+the rows live (`CountedColumns`); a table in memory is counted here (`TableColumns`). Labels can't be declared in advance; whatever holds
+them groups its rows by them.
 
 Counts and labels are exact, and secret: they go straight to the noise step.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +19,22 @@ from numpy.typing import NDArray
 from synth.arrow_columns import arrow_columns, column_names
 from synth.column_checks import LARGEST_WHOLE
 from synth.count_source import CountSource
+from synth.domain.open_schema import OpenSchema
+from synth.duckdb_counts import DuckDbCounts
+from synth.duckdb_files import no_values_shown
 from synth.encode import encode_column
+from synth.ibis_counts import IbisCounts
 from synth.schema import Column, Schema
+from synth.table_files import read_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from duckdb import DuckDBPyRelation
+    from ibis.expr.types import Table as IbisTable  # type: ignore[import-untyped, unused-ignore]
 
     from synth.arrow_columns import Table
+
+    OpenTable: TypeAlias = "Table | ColumnSource | str | os.PathLike[str] | DuckDBPyRelation | IbisTable"
 
 Label = str | int
 
@@ -41,15 +51,33 @@ class ColumnSource(Protocol):
         ...
 
 
-def column_source(table: Table | ColumnSource) -> ColumnSource:
-    """Return a `ColumnSource` as it is, and a table in memory as one; a table that merely has columns named "cells" and "labels" is none.
+def column_source(table: OpenTable, schema: OpenSchema) -> ColumnSource:
+    """Return what counts the columns of a table.
+
+    Parameters
+    ----------
+    table : in memory, the path of a .csv or .parquet file (read into memory), a DuckDB relation or an ibis table (counted there), or a
+        `ColumnSource`; a table in memory that merely has columns named "cells" and "labels" is none.
+    schema : says how the cells of a .csv file are read.
 
     Raises
     ------
-    TypeError : neither.
+    TypeError : none of these.
+    ValueError, FileNotFoundError : a file that can't be read.
     """
-    methods = (getattr(type(table), name, None) for name in ("cells", "labels"))
-    return cast(ColumnSource, table) if all(map(callable, methods)) else TableColumns(cast("Table", table))
+    if all(callable(getattr(type(table), name, None)) for name in ("cells", "labels")):
+        return cast(ColumnSource, table)
+    if isinstance(table, str | os.PathLike):
+        return TableColumns(read_table(table, schema.counted))
+    library = type(table).__module__.lstrip("_").partition(".")[0]
+    if library == "duckdb":
+        return _duckdb_columns(cast("DuckDBPyRelation", table))
+    return _ibis_columns(cast("IbisTable", table)) if library == "ibis" else TableColumns(cast("Table", table))
+
+
+def n_rows(source: ColumnSource, schema: OpenSchema) -> int:
+    """Return the exact number of rows: public under replacement, secret under add/remove neighbors."""
+    return int(np.sum(source.cells(schema.counted.columns[0])))
 
 
 class TableColumns:
@@ -90,13 +118,8 @@ class TableColumns:
         values = arrow_columns(self._table, [name])[name]
         if types.is_dictionary(values.type):
             values = values.cast(values.type.value_type)
-        _check_kind(values.type, name, kind)
-        if kind is int:
-            numbers = np.asarray(values.drop_null().cast("float64", safe=False))
-            whole = numbers[(np.abs(numbers) <= LARGEST_WHOLE) & (numbers == np.floor(numbers))]
-            found, counts = np.unique(whole, return_counts=True)
-            return {int(label): int(count) for label, count in zip(found, counts, strict=True)}
-        return {str(entry["values"]): int(entry["counts"]) for entry in compute.value_counts(values.drop_null()).to_pylist()}
+        found = compute.value_counts(values.combine_chunks())
+        return label_counts(found.field("values"), found.field("counts"), name, kind)
 
 
 class CountedColumns:
@@ -139,6 +162,35 @@ class CountedColumns:
         if self._labels is None:
             raise ValueError(f"column {name!r}: categories can't be bought from counts; say how labels are counted, or list the categories")
         return self._labels(name, kind)
+
+
+def label_counts(values: pa.Array, counts: pa.Array, name: str, kind: type[str] | type[int]) -> Mapping[Label, int]:
+    """Return counts of labels, without missing values and what is no label; errors as `TableColumns.labels`."""
+    _check_kind(values.type, name, kind)
+    numbers = np.asarray(counts, dtype=np.int64).tolist()
+    if kind is str:
+        return {label: n for label, n in zip(values.to_pylist(), numbers, strict=True) if label is not None}
+    labels = np.asarray(values.cast("float64", safe=False).fill_null(np.nan))
+    is_label = (np.abs(labels) <= LARGEST_WHOLE) & (labels == np.floor(labels))
+    return {int(label): n for label, n, whole in zip(labels, numbers, is_label, strict=True) if whole}
+
+
+def _duckdb_columns(relation: DuckDBPyRelation) -> CountedColumns:
+    def labels(name: str, kind: type[str] | type[int]) -> Mapping[Label, int]:
+        column = '"' + name.replace('"', '""') + '"'
+        with no_values_shown(f"DuckDB can't count the labels of column {name!r}; run the relation in DuckDB itself to see why"):
+            found = relation.aggregate(f"{column}, count(*)", column).to_arrow_table()
+        return label_counts(found.column(0), found.column(1), name, kind)
+
+    return CountedColumns(lambda schema: DuckDbCounts(relation, schema, ignore_extra=True), labels)
+
+
+def _ibis_columns(table: IbisTable) -> CountedColumns:
+    def labels(name: str, kind: type[str] | type[int]) -> Mapping[Label, int]:
+        found = table.group_by(table[name].name("label")).aggregate(rows=table.count()).to_pyarrow()
+        return label_counts(found["label"], found["rows"], name, kind)
+
+    return CountedColumns(lambda schema: IbisCounts(table, schema, ignore_extra=True), labels)
 
 
 def _check_kind(found: pa.DataType, name: str, kind: type[str] | type[int]) -> None:

@@ -7,9 +7,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations_with_replacement
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from attacks.scores import AttackCounts
@@ -21,7 +23,7 @@ from mechanisms.noise.source import NoiseSource, SeededNoise
 from privacy_audit.estimate.lower_bound import epsilon_lower_bound
 from synth.domain.buy import buy_domain
 from synth.domain.open_schema import BuyBounds, BuyCategories, BuyEdges, OpenSchema, Placeholder
-from synth.domain.source import CountedColumns, TableColumns
+from synth.domain.source import CountedColumns, TableColumns, column_source, n_rows
 from synth.duckdb_counts import DuckDbCounts
 from synth.schema import Ordinal, Schema
 from tests.synth.domain.fixed_columns import FixedColumns
@@ -29,6 +31,7 @@ from tests.synth.naive_source import HalvedNoise, NoNoise
 
 ADD, REPLACE = Neighboring.ADD_REMOVE, Neighboring.REPLACE
 seeded_is_fine = pytest.mark.filterwarnings("ignore::mechanisms.errors.InsecureNoiseWarning")
+ibis_is_fine = pytest.mark.filterwarnings("ignore:fetch_.* is deprecated:DeprecationWarning", "ignore::DeprecationWarning:ibis")
 SCHEMA = OpenSchema(
     (
         BuyBounds("income", bins=8),
@@ -145,21 +148,54 @@ def test_same_noise_same_schema_for_any_order_of_rows():
     assert first.to_dict() != third.to_dict()
 
 
-def test_counted_elsewhere():
-    """Columns that DuckDB counts give what the table in memory gives."""
+def warehouse(table: pd.DataFrame) -> object:
+    ibis = pytest.importorskip("ibis")
+    return ibis.memtable(pa.Table.from_pandas(table, preserve_index=False))
+
+
+@ibis_is_fine
+def test_counted_elsewhere(tmp_path: Path):
+    """Files, DuckDB, ibis and a source of counts give what the table in memory gives."""
     import duckdb
 
     table = pd.DataFrame(rows()).assign(extra=1)
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    table.to_parquet(tmp_path / "rows.parquet", index=False)
     relation = duckdb.from_df(table)
-    elsewhere = CountedColumns(
-        lambda schema: DuckDbCounts(relation, schema, ignore_extra=True), lambda name, kind: TableColumns(table).labels(name, kind)
-    )
+
+    def opened(schema: Schema) -> DuckDbCounts:
+        return DuckDbCounts(relation, schema, ignore_extra=True)
+
+    numbers = CountedColumns(opened)
+    counted = CountedColumns(opened, TableColumns(table).labels)
     here = buy_domain(table, SCHEMA, rho=0.5, delta=1e-6, neighboring=REPLACE, noise=NoNoise())
-    there = buy_domain(elsewhere, SCHEMA, rho=0.5, delta=1e-6, neighboring=REPLACE, noise=NoNoise())
-    assert here.to_dict() == there.to_dict()
-    only_numbers = CountedColumns(lambda schema: DuckDbCounts(relation, schema, ignore_extra=True))
+    assert here.schema.columns[3].labels == ("Basel", "Bern", "Chur", "other")  # type: ignore[union-attr]
+    for other in (
+        tmp_path / "rows.csv",
+        str(tmp_path / "rows.parquet"),
+        relation,
+        warehouse(table),
+        counted,
+    ):
+        there = buy_domain(other, SCHEMA, rho=0.5, delta=1e-6, neighboring=REPLACE, noise=NoNoise())
+        assert here.to_dict() == there.to_dict()
+        assert n_rows(column_source(other, SCHEMA), SCHEMA) == 600
     with pytest.raises(ValueError, match="column 'city': categories can't be bought from counts"):
-        buy_domain(only_numbers, SCHEMA, rho=0.5, delta=1e-6, neighboring=REPLACE)
+        buy_domain(numbers, SCHEMA, rho=0.5, delta=1e-6, neighboring=REPLACE)
+
+
+@ibis_is_fine
+def test_labels_counted_elsewhere():
+    import duckdb
+
+    table = pd.DataFrame({"whole": [1.0, 1.0, 2.5, np.nan, 1e300, -4.0], 'te"xt': ["a", None, "b", "a", "", "a"]})
+    schema = OpenSchema((BuyCategories("whole", other=0), BuyCategories('te"xt')))
+    for given in (table, duckdb.from_df(table), warehouse(table)):
+        source = column_source(given, schema)
+        assert source.labels("whole", int) == {1: 2, -4: 1}
+        assert source.labels('te"xt', str) == {"a": 3, "b": 1, "": 1}
+        with pytest.raises(ValueError, match="column 'whole' holds double"):
+            source.labels("whole", str)
 
 
 def test_a_table_with_columns_of_these_names_is_a_table():
