@@ -1,10 +1,14 @@
 """Train on synthetic rows, test on real ones: is the table good enough to learn from? NOT private: tested on real rows.
 
-One classifier for the target column is trained three times and tested on the same real rows:
+One classifier for the target column is trained on real and on synthetic rows and tested on the same real rows:
 
-    real          real rows                                           what can be reached
-    synthetic     the synthetic table                                 what is asked
-    independent   the real rows, each column shuffled by itself       what columns without any link teach: next to nothing
+    real          real rows                        what can be reached
+    synthetic     the synthetic table              what is asked
+    independent   the classes' shares, no rows     what is left where no column tells anything of another
+
+The last is the limit of training on independent columns: the shares of the classes for every row, so AUC is 1/2 and the guess is the most
+frequent class. Training on rows with shuffled columns would show noise around it: where a column tells the classes apart, a slope of
+random sign gives an AUC near 0 or 1.
 
 F1 and AUC are means over the classes that occur among the test rows (F1: macro; AUC: one class against the rest), so no class is "the
 positive one". The classifier is scikit-learn's histogram gradient boosting on positions and codes, or logistic regression on positions and
@@ -42,7 +46,7 @@ class ModelScores:
     Parameters
     ----------
     trained_on : "real", "synthetic" or "independent".
-    n_rows : that it was trained on.
+    n_rows : that it was trained on; of "independent", those whose shares it knows.
     f1 : mean over classes.
     auc : mean over classes, each against the rest.
     accuracy : share of test rows guessed right.
@@ -100,7 +104,7 @@ def train_on_synthetic(
     test_share: float = 0.3,
     rng: RngLike = None,
 ) -> TrainOnSynthetic:
-    """Train on real, synthetic and independent rows; test on real ones.
+    """Train on real and on synthetic rows, and on none; test on real ones.
 
     Parameters
     ----------
@@ -110,7 +114,7 @@ def train_on_synthetic(
     holdout : real rows that the synthetic table was not made from, for the test. None: `test_share` of the real rows, drawn at random.
     model : "boosting" or "logistic".
     test_share : in (0, 1); used without a holdout.
-    rng : draws the split, the shuffles and the classifiers' seeds.
+    rng : draws the split and the classifiers' seeds.
 
     Raises
     ------
@@ -135,14 +139,14 @@ def train_on_synthetic(
         train, test = rows, _labelled(holdout, schema, place)
     truth = _classes(test, schema, place)
     if not len(train.codes) or not len(made.codes) or len(np.unique(truth)) < 2:
-        raise ValueError(
-            f"target {target!r} needs rows to learn from and two classes among the test rows; take more rows or another target"
-        )
-    sources: tuple[tuple[TrainedOn, EncodedTable], ...] = (("real", train), ("synthetic", made), ("independent", _shuffled(train, rng)))
+        raise ValueError(f"target {target!r} needs rows to learn from, and two classes among the test rows; take more rows or another one")
     scores = []
+    sources: tuple[tuple[TrainedOn, EncodedTable], ...] = (("real", train), ("synthetic", made))
     for name, table in sources:
         guessed = class_probabilities(table, test, schema, place, model=model, rng=rng)
         scores.append(ModelScores(name, table.n_rows, *_measures(truth, guessed)))
+    shares = np.bincount(_classes(train, schema, place), minlength=schema.columns[place].n_values) / train.n_rows
+    scores.append(ModelScores("independent", train.n_rows, *_measures(truth, np.tile(shares, (test.n_rows, 1)))))
     return TrainOnSynthetic(target, model, "split" if holdout is None else "holdout", test.n_rows, tuple(scores))
 
 
@@ -172,23 +176,13 @@ def _labelled(table: Countable, schema: Schema, place: int) -> EncodedTable:
 
 def _rows(table: EncodedTable, places: NDArray[np.intp]) -> EncodedTable:
     assert table.positions is not None  # `_labelled` saw to it
-    return EncodedTable(table.codes[places].reshape(len(places), -1), table.positions[places].reshape(len(places), -1))
+    return EncodedTable(table.codes[places], table.positions[places])
 
 
 def _split(table: EncodedTable, test_share: float, rng: np.random.Generator) -> tuple[EncodedTable, EncodedTable]:
     order = rng.permutation(table.n_rows)
     n_test = round(test_share * table.n_rows)
     return _rows(table, order[n_test:]), _rows(table, order[:n_test])
-
-
-def _shuffled(table: EncodedTable, rng: np.random.Generator) -> EncodedTable:
-    """Return the table with each column shuffled by itself; a value keeps its position."""
-    assert table.positions is not None  # `_labelled` saw to it
-    codes, positions = table.codes.copy(), table.positions.copy()
-    for column in range(codes.shape[1]):
-        order = rng.permutation(len(codes))
-        codes[:, column], positions[:, column] = codes[order, column], positions[order, column]
-    return EncodedTable(codes, positions)
 
 
 def _classes(table: EncodedTable, schema: Schema, place: int) -> Classes:
