@@ -74,7 +74,8 @@ def visit_rows(
         if pick >= 0:
             a, b, width = pairs[column], pairs[column + 1], values[column + 1] - values[column]
             part = table[begins[column] : begins[column] + (b - a) * width].reshape(b - a, width)
-            if _take(part[:, pick], mine[a:b], query[a:b], slack, weight, variance, residual):
+            n_active = _separating(mine[a:b], query[a:b], low[a:b], high[a:b], slack, limit, matters, active)
+            if _take(part[:, pick], active[:n_active], limit, query[a:b], slack, weight, variance, residual):
                 chosen[row] = values[column] + pick
 
 
@@ -176,21 +177,32 @@ def _changes(
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _take(new: Singles, mine: Singles, query: ShortPlaces, slack: Singles, weight: Doubles, variance: Doubles, residual: Doubles) -> bool:
-    """Move a column from `mine` to `new` if that gains more than its noise in double precision; return whether it did."""
+def _take(
+    new: Singles,
+    active: Places,
+    limit: Singles,
+    query: ShortPlaces,
+    slack: Singles,
+    weight: Doubles,
+    variance: Doubles,
+    residual: Doubles,
+) -> bool:
+    """Move a column to `new` if that gains more than its noise in double precision; return whether it did."""
     change, spread = 0.0, 0.0
-    for j in range(len(query)):
+    for i in range(len(active)):
+        j = active[i]
         q = query[j]
-        was, now = slack[q] >= 0, new[j] <= slack[q] + mine[j]
-        if was != now:
+        now = new[j] <= limit[j]
+        if now != (slack[q] >= 0):
             change += weight[q] + (2 * residual[q] if now else -2 * residual[q])
             spread += variance[q]
     if not change + np.sqrt(spread) < 0:
         return False
-    for j in range(len(query)):
+    for i in range(len(active)):
+        j = active[i]
         q = query[j]
-        was, now = slack[q] >= 0, new[j] <= slack[q] + mine[j]
-        if was != now:
+        now = new[j] <= limit[j]
+        if now != (slack[q] >= 0):
             residual[q] += weight[q] if now else -weight[q]
     return True
 

@@ -84,6 +84,14 @@ class QueryFit:
     history: tuple[float, ...]
     stopped: str
 
+    def __post_init__(self) -> None:
+        kept = EncodedTable(self.codes, self.positions)
+        object.__setattr__(self, "codes", kept.codes)
+        object.__setattr__(self, "positions", kept.positions)
+
+    def __reduce__(self) -> tuple[type[QueryFit], tuple[Codes, Positions | None, float, float, tuple[float, ...], str]]:
+        return type(self), (self.codes, self.positions, self.fitness, self.noise_energy, self.history, self.stopped)
+
     def table(self) -> EncodedTable:
         """Return the rows as a table of which queries can be asked."""
         return EncodedTable(self.codes, self.positions)

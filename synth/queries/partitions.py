@@ -12,7 +12,7 @@ Cost: answers O(n m), no (n, T) matrix.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,10 @@ class PartitionFamily:
     groups : places of each block's columns, increasing.
     levels : of each block; 0 for codes.
 
+    Attributes
+    ----------
+    shapes : number of coordinates along each column of each block.
+
     Examples
     --------
     >>> from synth.schema import Categorical
@@ -46,13 +50,12 @@ class PartitionFamily:
     schema: Schema
     groups: tuple[tuple[int, ...], ...]
     levels: tuple[int, ...]
+    shapes: tuple[tuple[int, ...], ...] = field(init=False, repr=False, compare=False)
 
-    @property
-    def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Return the number of coordinates along each column of each block."""
-        return tuple(
-            tuple(self._n_coordinates(column, level) for column in group) for group, level in zip(self.groups, self.levels, strict=True)
-        )
+    def __post_init__(self) -> None:
+        blocks = zip(self.groups, self.levels, strict=True)
+        shapes = tuple(tuple(self._n_coordinates(column, level) for column in group) for group, level in blocks)
+        object.__setattr__(self, "shapes", shapes)
 
     @property
     def sizes(self) -> tuple[int, ...]:
