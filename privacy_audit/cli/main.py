@@ -19,6 +19,7 @@ from privacy_audit.cli.leakage import leakage
 from privacy_audit.cli.preflight import preflight
 from privacy_audit.cli.run import run
 from privacy_audit.cli.stream import stream
+from privacy_audit.cli.synthesize import synthesize
 
 app = typer.Typer(
     name="privacy-audit",
@@ -37,6 +38,7 @@ for command, summary in (
     (account, "What a DP-SGD run costs, by an accountant."),
     (preflight, "Check an Opacus engine before its first step."),
     (stream, "Release a private running sum, one line a step."),
+    (synthesize, "Make a private synthetic table."),
 ):
     app.command(short_help=summary)(command)
 
