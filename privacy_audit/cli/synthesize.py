@@ -1,7 +1,6 @@
 """`privacy-audit synthesize`: a private synthetic table from a table, a declared schema and a budget.
 
-    privacy-audit synthesize patients.csv --draft schema.toml                 a draft of the schema, to be checked and signed
-    privacy-audit synthesize patients.csv --schema schema.toml --epsilon 1 --out synthetic.csv --ledger ledger.json
+`--draft SCHEMA.toml` writes a draft of the schema instead, to be checked and signed by a person; nothing else is made then.
 """
 
 from __future__ import annotations
@@ -14,12 +13,15 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pyarrow as pa
+
     from synth.private_gsd import PrivateGSDSynthesizer
+    from synth.schema import Schema
     from synth.synthesis_record import SynthesisRecord
 
 
 def synthesize(
-    table: Annotated[Path, typer.Argument(help="The sensitive table, .csv or .parquet.")],
+    table: Annotated[Path, typer.Argument(help="The sensitive table, .csv or .parquet.", metavar="TABLE")],
     schema: Annotated[Path | None, typer.Option(help="Declaration of every column, TOML.", metavar="SCHEMA.toml")] = None,
     epsilon: Annotated[float | None, typer.Option(help="What the synthetic table may cost, in nats.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where the synthetic table is written, .csv or .parquet.")] = None,
@@ -32,7 +34,9 @@ def synthesize(
     marginals: Annotated[int, typer.Option(help="How many columns together shall be right.", metavar="K")] = 2,
     ledger: Annotated[Path | None, typer.Option(help="Where the record of what was spent is written.", metavar="FILE.json")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the optimizer; never of the noise that protects rows.")] = None,
-    missing: Annotated[list[str] | None, typer.Option(help="A cell of a .csv file that means missing, besides an empty one.")] = None,
+    missing: Annotated[
+        list[str] | None, typer.Option(help="A cell of a .csv file that means missing, besides an empty one.", metavar="TEXT")
+    ] = None,
     ignore_extra: Annotated[bool, typer.Option("--ignore-extra", help="Leave out columns that the schema doesn't have.")] = False,
     draft: Annotated[
         Path | None, typer.Option(help="Only draft a schema by looking at TABLE, to be checked and signed.", metavar="SCHEMA.toml")
@@ -48,10 +52,14 @@ def synthesize(
     if schema is None or epsilon is None or out is None:
         absent = [name for name, value in (("--schema", schema), ("--epsilon", epsilon), ("--out", out)) if value is None]
         raise ValueError(f"{', '.join(absent)} must be given; --draft SCHEMA.toml drafts a schema")
+    from privacy_audit.cli.table_input import read_declared
+    from synth.schema_file import read_schema
+
     _require_places(table, schema, out, ledger)
-    unfitted = _synthesizer(schema, epsilon, delta, neighboring, mode, rows, marginals, seed)
-    workload = f"all marginals of {marginals} columns" if marginals > 1 else "the marginal of every column"
-    record = _run(unfitted, table, out, workload, missing or (), ignore_extra)
+    declared = read_schema(schema)
+    unfitted = _synthesizer(declared, epsilon, delta, neighboring, mode, rows, marginals, seed)
+    content = read_declared(table, declared, missing=missing or (), ignore_extra=ignore_extra)
+    record = _run(unfitted, content, table, out, f"all marginals of {marginals} column{'s' * (marginals > 1)}")
     _report(record, out, ledger, json=json)
 
 
@@ -85,7 +93,7 @@ def _require_places(table: Path, schema: Path, out: Path, ledger: Path | None) -
 
 
 def _synthesizer(
-    schema: Path,
+    schema: Schema,
     epsilon: float,
     delta: float | None,
     neighboring: str,
@@ -98,12 +106,11 @@ def _synthesizer(
     from mechanisms.validation import one_of, whole_number
     from synth.private_gsd import PrivateGSDSynthesizer
     from synth.queries.marginals import Marginals
-    from synth.schema_file import read_schema
 
     return PrivateGSDSynthesizer(
         epsilon,
         delta,
-        read_schema(schema),
+        schema,
         workload=Marginals(k=whole_number(1, marginals=marginals)),
         neighboring=Neighboring(one_of(("replace", "add_remove"), neighboring=neighboring)),
         mode=mode,
@@ -112,18 +119,15 @@ def _synthesizer(
     )
 
 
-def _run(
-    synthesizer: PrivateGSDSynthesizer, table: Path, out: Path, workload: str, missing: Sequence[str], ignore_extra: bool
-) -> SynthesisRecord:
+def _run(synthesizer: PrivateGSDSynthesizer, content: pa.Table, table: Path, out: Path, workload: str) -> SynthesisRecord:
     """Fit, write the table, return the record."""
     from privacy_audit.audits.provenance import versions
     from privacy_audit.cli.output import warnings_as_sentences
     from privacy_audit.cli.progress import progress_bar
-    from privacy_audit.cli.table_input import of_file, read_declared
+    from privacy_audit.cli.table_input import of_file
     from synth.synthesis_record import file_sha256, synthesis_record
     from synth.table_files import write_table
 
-    content = read_declared(table, synthesizer.schema, missing=missing, ignore_extra=ignore_extra)
     with warnings_as_sentences(), progress_bar() as progress:
         progress(0, 1, "counting")
         synthesizer.set_params(progress=progress)
