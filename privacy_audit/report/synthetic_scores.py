@@ -9,7 +9,7 @@ from markupsafe import Markup
 from privacy_audit.report.svg_axes import element, label, line, picture
 from synth.train_on_synthetic import TrainOnSynthetic
 
-WIDTH, LEFT, RIGHT, TOP, ROW = 420.0, 84.0, 404.0, 14.0, 44.0
+WIDTH, LEFT, RIGHT, TOP, ROW = 420.0, 94.0, 404.0, 14.0, 44.0
 MEASURES = {"auc": "AUC", "f1": "F1", "accuracy": "accuracy"}
 _MARK = {"real": "score-real", "synthetic": "score-made", "independent": "score-independent"}
 
