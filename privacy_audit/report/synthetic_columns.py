@@ -20,7 +20,7 @@ WIDTH = 320.0
 MOST_BARS, MOST_STEPS = 10, 64
 _LEFT, _RIGHT, _BAR, _ROW = 124.0, 308.0, 8.0, 23.0
 _STEP_TOP, _STEP_BOTTOM, _STEP_LEFT = 8.0, 120.0, 44.0
-_NAME_LETTERS = 16
+_NAME_LETTERS, _END_LETTERS = 14, 13
 
 Shares = NDArray[np.float64]
 
@@ -108,8 +108,8 @@ def _ends(shares: ColumnShares, left: float) -> list[Markup]:
     first, last = labels[0].split(" to ")[0], labels[-1].split(" to ")[-1]
     shift = 14.0 if shares.column.nullable else 0.0
     return [
-        label(left + shift, _STEP_BOTTOM + 17, shortened(first, 14), "tick"),
-        label(_RIGHT, _STEP_BOTTOM + 17, shortened(last, 16), "tick", "end"),
+        label(left + shift, _STEP_BOTTOM + 17, shortened(first, _END_LETTERS), "tick"),
+        label(_RIGHT, _STEP_BOTTOM + 17, shortened(last, _END_LETTERS), "tick", "end"),
     ]
 
 

@@ -27,7 +27,7 @@ LIMITS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # of the eight colors
 MOST_COLUMNS = 120
 _MOST_TITLES = 32  # columns beyond which cells have no words of their own
 _ROOM_FOR_NUMBER = 33.0
-_LINE, _LETTER = 14.0, 7.6
+_LINE, _LETTER, _TOP, _END = 14.0, 8.6, 10.0, 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +87,19 @@ def heat_picture(shown: HeatMap, layout: HeatLayout) -> Markup:
     d = len(shown.names)
     letters = min(layout.letters, max(len(name) for name in shown.names))
     left = letters * _LETTER + 8
-    size = min(layout.cell, (layout.width - left) / d)
+    size = min(layout.cell, (layout.width - left - _END) / d)
     every = math.ceil(_LINE / size)
     parts = list(_cells(shown, left, size))
     for k in range(0, d, every):
         middle = (k + 0.5) * size
         name = shortened(shown.names[k], letters)
-        parts.append(label(left - 6, middle + 4.5, name, "heat-name", "end"))
-        turn = f"translate({left + middle + 4.5:.1f} {d * size + 8:.1f}) rotate(-90)"
+        parts.append(label(left - 6, _TOP + middle + 4.5, name, "heat-name", "end"))
+        turn = f"translate({left + middle + 4.5:.1f} {_TOP + d * size + 8:.1f}) rotate(-90)"
         parts.append(element("text", name, transform=turn, text_anchor="end", class_="heat-name"))
     first, second = (int(k) for k in np.unravel_index(int(np.argmax(shown.tv)), shown.tv.shape))
     where = shown.names[first] if first == second else f"{shown.names[second]} and {shown.names[first]}"
     said = f"{d} columns. The largest is {number(shown.tv[first, second])}, of {where}."
-    return picture(layout.width, d * size + left + 4, "Total variation of every pair of columns", said, parts, layout.css_class)
+    return picture(layout.width, _TOP + d * size + left + 4, "Total variation of every pair of columns", said, parts, layout.css_class)
 
 
 def swatch(color: int) -> Markup:
@@ -117,7 +117,7 @@ def _cells(shown: HeatMap, left: float, size: float) -> list[Markup]:
         for column in range(row + 1):
             tv = float(shown.tv[row, column])
             what = shown.names[row] if row == column else f"{shown.names[column]} × {shown.names[row]}"
-            x, y, color = left + column * size, row * size, color_class(tv)
+            x, y, color = left + column * size, _TOP + row * size, color_class(tv)
             place = {"x": x + 0.5, "y": y + 0.5, "width": size - 1, "height": size - 1}
             edge = " alone" if row == column else ""
             parts.append(element("rect", element("title", f"{what}: {number(tv)}"), **place, class_=f"heat heat-{color}{edge}"))
@@ -131,7 +131,7 @@ def _paths(shown: HeatMap, left: float, size: float) -> list[Markup]:
     side = f"{size:.2f}"
     for row in range(len(shown.names)):
         for column in range(row + 1):
-            corner = f"M{left + column * size:.1f} {row * size:.1f}"
+            corner = f"M{left + column * size:.1f} {_TOP + row * size:.1f}"
             steps[color_class(float(shown.tv[row, column]))].append(f"{corner}h{side}v{side}h-{side}z")
     return [element("path", d="".join(moves), class_=f"heat heat-{color}") for color, moves in sorted(steps.items())]
 

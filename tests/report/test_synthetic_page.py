@@ -32,7 +32,7 @@ from synth.evaluate import NOT_PRIVATE
 from synth.schema import Categorical, Ordinal
 from tests.report.devtools import Browser, find_browser, running_browser
 from tests.report.example_evaluations import HOSTILE, evaluation, evaluations
-from tests.report.test_html import LOADING, Page
+from tests.report.test_html import LOADING, Page, contrast
 
 NAMES = tuple(evaluations())
 PAPER = {False: "rgb(250, 249, 246)", True: "rgb(21, 23, 27)"}
@@ -208,6 +208,20 @@ def test_colors_have_fixed_limits() -> None:
     assert [_short(tv) for tv in (0.0, 0.0043, 0.0994, 0.0996, 0.123, 0.99, 0.9951, 1.0)] == [
         ".000", ".004", ".099", ".10", ".12", ".99", "1", "1",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_numbers_can_be_read_on_every_color(scheme: str) -> None:
+    styles = Page(render_evaluation(evaluation())).styles
+    blocks = re.findall(r":root \{([^}]*--paper[^}]*)\}", styles)
+    colors = dict(re.findall(r"--([a-z]+): (#[0-9a-f]{6})", blocks[scheme == "dark"]))
+    opacity = {int(k): float(text) for k, text in re.findall(r"\.heat-(\d) \{ fill-opacity: ([\d.]+);", styles)}
+    assert sorted(opacity) == list(range(8))
+    light_ink = {int(k) for k in re.findall(r"\.heat-number\.on-(\d)", styles)}
+    for k, share in opacity.items():
+        parts = [[int(colors[name][i : i + 2], 16) for i in (1, 3, 5)] for name in ("bound", "paper")]
+        mixed = "#" + "".join(f"{round(share * front + (1 - share) * ground):02x}" for front, ground in zip(*parts, strict=True))
+        assert contrast(colors["sheet" if k in light_ink else "ink"], mixed) >= 4.5, k
 
 
 def test_pictures_of_columns_keep_every_share() -> None:
