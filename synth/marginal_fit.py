@@ -26,11 +26,12 @@ from synth.budget import adaptive_budget, marginal_sensitivity, one_shot_budget
 from synth.consistency import consistent_one_ways
 from synth.count_source import CountSource
 from synth.encoded import Codes, EncodedTable
-from synth.forbidden import repair_start
 from synth.k_way import fit_marginals
 from synth.measure import MarginalAnswer, budget_shares, measure_marginals, valid_groups, weighted_targets
 from synth.plan import FitPlan, FitTools, Mode, SynthesisRun
+from synth.repair import repair_rows
 from synth.start import independent_start
+from synth.sweeps import MIN_GAIN
 from synth.targets import Fit, MarginalTarget
 
 Groups = Sequence[tuple[int, ...]]
@@ -137,13 +138,13 @@ def _fit_answers(
     sizes = source.schema.sizes
     one_ways = _one_ways(source, [*answers, *first], plan)
     total = float(one_ways[0].sum())
-    start = _allowed(independent_start(one_ways, _n_rows(total, plan), tools.rng), sizes, plan, tools)
+    start = _allowed(independent_start(one_ways, _n_rows(total, plan), tools.rng), one_ways, plan, tools)
     fit = fit_marginals(
         weighted_targets(answers),
         sizes,
         start,
         total=max(total, 1.0),
-        min_gain=plan.min_gain,
+        min_gain=MIN_GAIN if plan.min_gain is None else plan.min_gain,
         noise_floor=plan.noise_floor,
         max_sweeps=plan.max_sweeps,
         rng=tools.rng,
@@ -170,7 +171,7 @@ def _fit_adaptively(
         recipe=plan.recipe,
     )
     total, sizes = float(one_ways[0].sum()), source.schema.sizes
-    start = _allowed(sample_forest(model.forest, _n_rows(total, plan), tools.rng), sizes, plan, tools)
+    start = _allowed(sample_forest(model.forest, _n_rows(total, plan), tools.rng), one_ways, plan, tools)
     fit = fit_marginals(
         _model_targets(model),
         sizes,
@@ -199,8 +200,10 @@ def _n_rows(total: float, plan: FitPlan) -> int:
     return plan.n_synthetic or max(1, round(total))
 
 
-def _allowed(start: Codes, sizes: tuple[int, ...], plan: FitPlan, tools: FitTools) -> Codes:
-    return repair_start(start, sizes, plan.forbidden, tools.rng) if plan.forbidden else start
+def _allowed(start: Codes, one_ways: Sequence[NDArray[np.float64]], plan: FitPlan, tools: FitTools) -> Codes:
+    if not plan.forbidden:
+        return start
+    return repair_rows(start, plan.forbidden, [len(one) for one in one_ways], tools.rng, weights=one_ways)
 
 
 def _run(

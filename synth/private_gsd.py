@@ -65,7 +65,8 @@ class PrivateGSDSynthesizer(BaseEstimator):  # type: ignore[misc]
     mode : "auto", "one_shot" or "adaptive", see `synth.marginal_fit`; other families than marginals are measured in one shot.
     budget : how one-shot rho is shared among marginals: "cube_root", "two_thirds" or "equal".
     n_synthetic : rows of the fitted table; None: as many as the real one has.
-    min_gain : what a move must be worth, in standard deviations of its noise; 0 fits noisy answers to the end.
+    min_gain : what a move must be worth, in standard deviations of its noise; 0 fits noisy answers to the end, None is the optimizer's
+        own default (`synth.sweeps`).
     noise_floor : stop once the fitness is this share of the noise energy; None: never.
     max_sweeps : of the fit.
     forbidden : `Forbidden` combinations that no output row may have; public knowledge of the domain.
@@ -111,7 +112,7 @@ class PrivateGSDSynthesizer(BaseEstimator):  # type: ignore[misc]
         mode: str = "auto",
         budget: str = "cube_root",
         n_synthetic: int | None = None,
-        min_gain: float = 1.0,
+        min_gain: float | None = None,
         noise_floor: float | None = None,
         max_sweeps: int = 60,
         forbidden: Sequence[Forbidden] = (),
@@ -154,7 +155,7 @@ class PrivateGSDSynthesizer(BaseEstimator):  # type: ignore[misc]
         """
         schema = self._declared_schema()
         families = [workload.bind(schema) for workload in self._workloads()]
-        rules = [(cells.columns, cells.mask) for cells in bind_all(self.forbidden, schema)]
+        rules = bind_all(self.forbidden, schema)
         noise, rng = noise_source(self.noise), as_generator(self.random_state)
         fit_rng, self._sample_rng = rng.spawn(2)
         tools = FitTools(noise, fit_rng, self.progress)

@@ -34,6 +34,7 @@ from synth.start import independent_start
 
 ONE_WAY_SHARE = 0.1
 MOST_ROWS = 4000
+MIN_GAIN = 1.0
 
 
 def fit_query_workload(
@@ -97,7 +98,7 @@ def _fitted(
         n_rows=n_rows,
         total=max(total, 1.0),
         start=EncodedTable(independent_start(one_ways, n_rows, tools.rng)),
-        min_gain=plan.min_gain,
+        min_gain=MIN_GAIN if plan.min_gain is None else plan.min_gain,
         noise_floor=plan.noise_floor,
         forbidden=plan.forbidden,
         rng=tools.rng,
