@@ -1,9 +1,11 @@
 """The move engine for thresholds on sums: halfspaces, prefixes, trees, marginals of any order.
 
 A sweep visits all n' rows in random order. For the visited row the exact change of the objective under every single-value move is computed
-(`synth.move_kernel`), and the best move is taken if its gain exceeds `min_gain` standard deviations of its noise. Candidates of a numeric
-column are one random position inside each of its codes, drawn anew for every sweep, so that positions stay spread; a column with more than
-256 codes shows 256 of them a sweep, one from each of as many equal ranges. Counts are refreshed from scratch at the start of every sweep.
+(`synth.move_kernel`), and the best move is taken if its gain exceeds `min_gain` standard deviations of its noise. Where queries read
+positions, candidates of a numeric column are up to 4 random positions inside each of its codes, drawn anew for every sweep, so that
+positions stay spread, and its two bounds, where clipped values pile up. A column with more than 256 codes shows 256 of them a sweep, one
+from each of as many equal ranges. Counts are refreshed from scratch at the start of every sweep. The fit ends when few rows move, or when
+the objective falls by less than 0.5 % of itself in a sweep.
 
 Where the genetic algorithm tries 50 random changes a generation and keeps one at most, this looks at all of them for each row.
 
@@ -24,15 +26,17 @@ from mechanisms.validation import non_negative, whole_number
 from synth.encoded import Codes, EncodedTable, Positions
 from synth.forbidden import Rule
 from synth.move_kernel import find_runs, visit_rows
-from synth.positions import draw_inside
+from synth.positions import draw_inside, settle
 from synth.queries.family import AdditiveFamily
 from synth.query_start import blocked_candidates, start_rows
 from synth.query_targets import FamilyTarget, Objective, QueryFit
-from synth.schema import Schema
+from synth.schema import Categorical, Column, Schema
 from synth.sweeps import FEW_MOVES, Progress
 
 MAX_CANDIDATES = 256
 _BATCH = 32
+_MOST_INSIDE = 4
+_LEAST_CHANGE = 0.005
 
 
 def fit_moves(
@@ -107,7 +111,7 @@ def fit_moves(
             best = (history[-1], codes.copy(), None if positions is None else positions.copy())
         if progress is not None:
             progress(sweep + 1, max_sweeps, "sweeps")
-        if n_moves < max(FEW_MOVES * n_rows, 1):
+        if n_moves < max(FEW_MOVES * n_rows, 1) or history[-2] - history[-1] < _LEAST_CHANGE * history[-2]:
             stopped = "converged"
             break
     return QueryFit(best[1], best[2], best[0], objective.noise_energy, tuple(history), stopped)
@@ -125,8 +129,8 @@ class Candidates:
 
     def __init__(self, objective: Objective, schema: Schema, rng: np.random.Generator) -> None:
         self._families = [family for family in objective.families if isinstance(family, AdditiveFamily)]
-        self.codes = [_some_codes(column.size, rng) for column in schema]
-        self.positions = [draw_inside(column, codes, rng) for column, codes in zip(schema, self.codes, strict=True)]
+        listed = [_some_values(column, objective.needs_positions, rng) for column in schema]
+        self.codes, self.positions = [codes for codes, _ in listed], [positions for _, positions in listed]
         self.values = np.cumsum([0, *(len(codes) for codes in self.codes)])
         offsets = np.cumsum([0, *(family.n_queries for family in self._families)])
         touched = [
@@ -169,11 +173,22 @@ class Candidates:
         return len(moved)
 
 
-def _some_codes(size: int, rng: np.random.Generator) -> NDArray[np.int32]:
-    if size <= MAX_CANDIDATES:
-        return np.arange(size, dtype=np.int32)
-    edges = np.linspace(0, size, MAX_CANDIDATES + 1).astype(np.int64)
-    return rng.integers(edges[:-1], edges[1:]).astype(np.int32)
+def _some_values(column: Column, with_positions: bool, rng: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Return candidate codes and positions of a column, in increasing order so that thresholds cut them into runs."""
+    if column.size <= MAX_CANDIDATES:
+        codes = np.arange(column.size, dtype=np.int32)
+    else:
+        edges = np.linspace(0, column.size, MAX_CANDIDATES + 1).astype(np.int64)
+        codes = rng.integers(edges[:-1], edges[1:]).astype(np.int32)
+    if not with_positions or isinstance(column, Categorical):
+        return codes, np.zeros(len(codes))
+    repeats = min(_MOST_INSIDE, MAX_CANDIDATES // len(codes))
+    codes = np.concatenate([codes[codes < column.nullable], np.repeat(codes[codes >= column.nullable], repeats)])
+    ends, bounds = settle(column, [0.0, 1.0])
+    positions = np.concatenate([draw_inside(column, codes, rng), bounds])
+    codes = np.concatenate([codes, ends])
+    order = np.lexsort((positions, codes))
+    return codes[order], positions[order]
 
 
 def _sweep(
