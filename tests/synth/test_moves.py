@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mechanisms.guarantee import Neighboring
 from synth.decode import codes_of
 from synth.encoded import EncodedTable
 from synth.forbidden import ForbiddenCells
+from synth.move_candidates import Candidates
 from synth.move_kernel import visit_rows
-from synth.moves import Candidates, fit_moves
-from synth.queries.halfspace import Halfspace
+from synth.moves import fit_moves
+from synth.queries.halfspace import Halfspace, HalfspaceFamily
 from synth.queries.marginals import Marginals
 from synth.queries.prefix import Prefix
 from synth.query_targets import FamilyTarget, Objective
@@ -157,3 +159,31 @@ def test_progress_and_refusals(rng: np.random.Generator) -> None:
         fit_moves(targets, MIXED, n_rows=0, total=400)
     with pytest.raises(ValueError, match="min_gain must be non-negative"):
         fit_moves(targets, MIXED, n_rows=5, total=400, min_gain=-1.0)
+
+
+def test_an_additive_form_that_contradicts_the_answers_is_refused(rng: np.random.Generator) -> None:
+    class Wrong(HalfspaceFamily):
+        def contributions(self, column: int, codes: np.ndarray, positions: np.ndarray | None) -> np.ndarray:
+            return -super().contributions(column, codes, positions)
+
+    right = Halfspace(50).bind(MIXED)
+    wrong = Wrong(right.schema, right.columns, right.weights, right.thresholds)
+    with pytest.raises(ValueError, match="contradict its row_answers"):
+        fit_moves([FamilyTarget(wrong, np.zeros(50), sigma=1.0)], MIXED, n_rows=20, total=20, rng=rng)
+    with pytest.raises(TypeError, match="Plain is not an AdditiveFamily; fit it with fit_genetic"):
+        fit_moves([FamilyTarget(Plain(), np.zeros(1), sigma=1.0)], MIXED, n_rows=20, total=20, rng=rng)
+
+
+class Plain:
+    """A family without an additive form."""
+
+    n_queries, is_partition, needs_positions = 1, False, False
+
+    def sensitivity(self, neighboring: Neighboring) -> float:
+        return 1.0
+
+    def answers(self, table: EncodedTable) -> np.ndarray:
+        return np.array([float(table.n_rows)])
+
+    def row_answers(self, codes: np.ndarray, positions: np.ndarray | None) -> np.ndarray:
+        return np.ones((len(codes), 1), dtype=bool)
