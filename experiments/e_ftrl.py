@@ -3,8 +3,8 @@
 Digits, an MLP 64-64-10, clipping norm 1, batches of 96 in a fixed order, 10 epochs (150 steps, each record 10 times), epsilon 1, 2, 4, 8
 at delta 1e-5 for zeroing a record out. Independent noise ("identity") against correlated noise, with a constant rate and with one that
 falls linearly to a twentieth and is declared to the design. Every mechanism gets the best of the same learning rates, by the mean accuracy
-of its seeds. For reference DP-SGD with Poisson batches, amplified (add/remove). Expected: far more accuracy than independent noise where
-epsilon is small, in the order of the predicted errors; amplification is a match for it. About 8 minutes on one core.
+of its seeds. For reference DP-SGD with Poisson batches, amplified (add/remove). Expected: more accuracy than independent noise, most of
+all where epsilon is small; amplified batches, where they can be had, are better still. About 10 minutes on one core.
 
 Run: python experiments/e_ftrl.py [--quick]
 """
