@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mechanisms.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from attacks.canaries.correlated_noise import CorrelatedNoiseProbe as CorrelatedNoiseProbe
     from attacks.canaries.finding import Finding as Finding
     from attacks.canaries.preflight import preflight as preflight
     from attacks.canaries.probe import CanaryProbe as CanaryProbe
@@ -111,6 +112,7 @@ _DISTRIBUTION = (
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "CorrelatedNoiseProbe": "attacks.canaries.correlated_noise",
         **dict.fromkeys(_DISTRIBUTION, "attacks.distribution"),
         "AttackCounts": "attacks.scores",
         "MembershipScores": "attacks.scores",

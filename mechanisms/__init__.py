@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 from mechanisms.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from mechanisms.accounting.discrete_curve import discrete_gaussian_delta as discrete_gaussian_delta
+    from mechanisms.accounting.discrete_curve import discrete_gaussian_epsilon as discrete_gaussian_epsilon
+    from mechanisms.accounting.discrete_curve import discrete_gaussian_rho as discrete_gaussian_rho
     from mechanisms.accounting.dp_sgd import dp_sgd_epsilon as dp_sgd_epsilon
     from mechanisms.accounting.dp_sgd import dp_sgd_noise_multiplier as dp_sgd_noise_multiplier
     from mechanisms.accounting.gaussian import gaussian_delta as gaussian_delta
     from mechanisms.accounting.gaussian import gaussian_epsilon as gaussian_epsilon
     from mechanisms.accounting.gaussian import gaussian_mu as gaussian_mu
+    from mechanisms.accounting.ledger import Ledger as Ledger
     from mechanisms.accounting.zcdp import zcdp_delta as zcdp_delta
     from mechanisms.accounting.zcdp import zcdp_epsilon as zcdp_epsilon
     from mechanisms.accounting.zcdp import zcdp_rho as zcdp_rho
@@ -22,7 +26,14 @@ if TYPE_CHECKING:
     from mechanisms.continual.plan import plan_counter as plan_counter
     from mechanisms.continual.sliding_window import SlidingWindowCounter as SlidingWindowCounter
     from mechanisms.continual.state import open_counter as open_counter
+    from mechanisms.continual.stored_release import StoredRelease as StoredRelease
+    from mechanisms.continual.stored_release import open_release as open_release
     from mechanisms.continual.sum_select import SumSelect as SumSelect
+    from mechanisms.continual.training.schedule import FixedOrder as FixedOrder
+    from mechanisms.continual.training.schedule import Participation as Participation
+    from mechanisms.continual.training.training_noise import TrainingNoise as TrainingNoise
+    from mechanisms.continual.training.training_noise import design_training_noise as design_training_noise
+    from mechanisms.continual.training.training_noise import plan_training_noise as plan_training_noise
     from mechanisms.guarantee import Neighboring as Neighboring
     from mechanisms.guarantee import PrivacyGuarantee as PrivacyGuarantee
     from mechanisms.noise.source import NoiseSource as NoiseSource
@@ -36,6 +47,17 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "open_release": "mechanisms.continual.stored_release",
+        "StoredRelease": "mechanisms.continual.stored_release",
+        "FixedOrder": "mechanisms.continual.training.schedule",
+        "Participation": "mechanisms.continual.training.schedule",
+        "TrainingNoise": "mechanisms.continual.training.training_noise",
+        "design_training_noise": "mechanisms.continual.training.training_noise",
+        "plan_training_noise": "mechanisms.continual.training.training_noise",
+        "discrete_gaussian_rho": "mechanisms.accounting.discrete_curve",
+        "discrete_gaussian_delta": "mechanisms.accounting.discrete_curve",
+        "discrete_gaussian_epsilon": "mechanisms.accounting.discrete_curve",
+        "Ledger": "mechanisms.accounting.ledger",
         "SumSelect": "mechanisms.continual.sum_select",
         "MaxSum": "mechanisms.continual.max_sum",
         "NoiseSource": "mechanisms.noise.source",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from attacks import CanaryResult as CanaryResult
     from attacks import ChosenQueries as ChosenQueries
     from attacks import CombinedAttack as CombinedAttack
+    from attacks import CorrelatedNoiseProbe as CorrelatedNoiseProbe
     from attacks import DegreeGame as DegreeGame
     from attacks import DifficultyCalibrated as DifficultyCalibrated
     from attacks import DistributionInferenceGame as DistributionInferenceGame
@@ -76,16 +77,20 @@ if TYPE_CHECKING:
     from attacks import vulnerability as vulnerability
     from mechanisms import ContinualCounter as ContinualCounter
     from mechanisms import DistinctCounter as DistinctCounter
+    from mechanisms import FixedOrder as FixedOrder
     from mechanisms import HistogramCounter as HistogramCounter
     from mechanisms import MaxSum as MaxSum
     from mechanisms import Neighboring as Neighboring
     from mechanisms import NoiseSource as NoiseSource
+    from mechanisms import Participation as Participation
     from mechanisms import PrivacyGuarantee as PrivacyGuarantee
     from mechanisms import SecureNoise as SecureNoise
     from mechanisms import SeededNoise as SeededNoise
     from mechanisms import SlidingWindowCounter as SlidingWindowCounter
     from mechanisms import SparseVector as SparseVector
     from mechanisms import SumSelect as SumSelect
+    from mechanisms import design_training_noise as design_training_noise
+    from mechanisms import discrete_gaussian_rho as discrete_gaussian_rho
     from mechanisms import dp_sgd_epsilon as dp_sgd_epsilon
     from mechanisms import dp_sgd_noise_multiplier as dp_sgd_noise_multiplier
     from mechanisms import exponential_mechanism as exponential_mechanism
@@ -93,12 +98,15 @@ if TYPE_CHECKING:
     from mechanisms import gaussian_epsilon as gaussian_epsilon
     from mechanisms import gaussian_mu as gaussian_mu
     from mechanisms import open_counter as open_counter
+    from mechanisms import open_release as open_release
     from mechanisms import permute_and_flip as permute_and_flip
     from mechanisms import plan_counter as plan_counter
+    from mechanisms import plan_training_noise as plan_training_noise
     from mechanisms import top_k as top_k
     from mechanisms import zcdp_delta as zcdp_delta
     from mechanisms import zcdp_epsilon as zcdp_epsilon
     from mechanisms import zcdp_rho as zcdp_rho
+    from mechanisms.continual.training.opacus_optimizer import correlated_noise as correlated_noise
     from privacy_audit.audits.distribution import audit_distribution as audit_distribution
     from privacy_audit.audits.shadow_models import audit_by_shadow_models as audit_by_shadow_models
     from privacy_audit.audits.training import audit_training as audit_training
@@ -122,8 +130,40 @@ if TYPE_CHECKING:
     from privacy_audit.estimate.worlds.advantage import advantage_lower_bound as advantage_lower_bound
     from privacy_audit.report.distribution import DistributionEvidence as DistributionEvidence
     from privacy_audit.report.record import AuditReport as AuditReport
+    from privacy_audit.report.synthetic_evaluation import evaluate_table as evaluate_table
+    from privacy_audit.report.synthetic_record import TableEvaluation as TableEvaluation
+    from synth import AdaptiveRecipe as AdaptiveRecipe
+    from synth import BinaryTreeMarginals as BinaryTreeMarginals
+    from synth import BuyBounds as BuyBounds
+    from synth import BuyCategories as BuyCategories
+    from synth import BuyEdges as BuyEdges
+    from synth import Categorical as Categorical
+    from synth import Continuous as Continuous
+    from synth import Datetime as Datetime
+    from synth import DomainPlan as DomainPlan
+    from synth import Forbidden as Forbidden
+    from synth import Halfspace as Halfspace
+    from synth import Marginals as Marginals
+    from synth import OpenSchema as OpenSchema
+    from synth import Ordinal as Ordinal
+    from synth import Prefix as Prefix
+    from synth import PrivateGSDSynthesizer as PrivateGSDSynthesizer
+    from synth import Schema as Schema
+    from synth import SynthesisRecord as SynthesisRecord
+    from synth import buy_domain as buy_domain
+    from synth import column_shares as column_shares
+    from synth import count_source as count_source
+    from synth import infer_schema as infer_schema
+    from synth import read_open_schema as read_open_schema
+    from synth import read_schema as read_schema
+    from synth import read_table as read_table
+    from synth import train_on_synthetic as train_on_synthetic
+    from synth import workload_error as workload_error
+    from synth import write_schema as write_schema
+    from synth import write_table as write_table
 
 _ATTACKS = (
+    "CorrelatedNoiseProbe",
     "AffinityClassifier",
     "ChosenQueries",
     "CombinedAttack",
@@ -198,6 +238,12 @@ _MECHANISMS = (
     "SparseVector",
     "ContinualCounter",
     "open_counter",
+    "open_release",
+    "discrete_gaussian_rho",
+    "FixedOrder",
+    "Participation",
+    "design_training_noise",
+    "plan_training_noise",
     "HistogramCounter",
     "SlidingWindowCounter",
     "DistinctCounter",
@@ -214,11 +260,47 @@ _MECHANISMS = (
     "zcdp_rho",
 )
 
+_SYNTH = (
+    "Schema",
+    "Categorical",
+    "Ordinal",
+    "Continuous",
+    "Datetime",
+    "read_schema",
+    "write_schema",
+    "infer_schema",
+    "Forbidden",
+    "read_table",
+    "write_table",
+    "PrivateGSDSynthesizer",
+    "AdaptiveRecipe",
+    "workload_error",
+    "train_on_synthetic",
+    "column_shares",
+    "Marginals",
+    "BinaryTreeMarginals",
+    "Prefix",
+    "Halfspace",
+    "count_source",
+    "OpenSchema",
+    "BuyBounds",
+    "BuyEdges",
+    "BuyCategories",
+    "DomainPlan",
+    "buy_domain",
+    "read_open_schema",
+    "SynthesisRecord",
+)
+
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
         **dict.fromkeys(_ATTACKS, "attacks"),
         **dict.fromkeys(_MECHANISMS, "mechanisms"),
+        **dict.fromkeys(_SYNTH, "synth"),
+        "correlated_noise": "mechanisms.continual.training.opacus_optimizer",
+        "evaluate_table": "privacy_audit.report.synthetic_evaluation",
+        "TableEvaluation": "privacy_audit.report.synthetic_record",
         "AuditReport": "privacy_audit.report.record",
         "DistributionEvidence": "privacy_audit.report.distribution",
         "AccuracyPosterior": "privacy_audit.estimate.accuracy",
