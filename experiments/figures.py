@@ -12,15 +12,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from experiments.figures_continual import TABLES as CONTINUAL_TABLES
+from experiments.markdown import table as markdown_table
 from experiments.results_file import read_results
 
 README = Path(__file__).parents[1] / "README.md"
 Row = Mapping[str, object]
-
-
-def _table(header: list[str], rows: list[list[object]]) -> str:
-    lines = [header, ["---"] * len(header), *[[str(cell) for cell in row] for row in rows]]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def conformance(rows: list[Row]) -> str:
@@ -30,7 +27,7 @@ def conformance(rows: list[Row]) -> str:
         runs = row["runs"]
         found = row.get("found_by_the_right_test")
         table.append([row["case"], runs, f"{row['alarms']} false alarms" if found is None else f"found in {found} of {runs}"])
-    return _table(["case", "runs", "result"], table)
+    return markdown_table(["case", "runs", "result"], table)
 
 
 def posterior(rows: list[Row]) -> str:
@@ -45,7 +42,7 @@ def posterior(rows: list[Row]) -> str:
         else:
             peer = _number(row["peer_seconds"])
             table.append([_counts(row), ours, f"{peer:.3g} s", f"{peer / _number(row['seconds']):,.0f} x"])
-    return _table(["fp / tn / fn / tp, delta", "privacy-audit", "privacy-estimates", "ratio"], table)
+    return markdown_table(["fp / tn / fn / tp, delta", "privacy-audit", "privacy-estimates", "ratio"], table)
 
 
 def _counts(row: Row) -> str:
@@ -59,7 +56,7 @@ def _number(value: object) -> float:
 def probe(rows: list[Row]) -> str:
     """Training time with the probe over training time without it."""
     table = [[r["width"], f"{r['ratio_to_same_batches']:.2f} x", f"{r['ratio_to_own_records']:.2f} x"] for r in rows]
-    return _table(["hidden width", "against the same batches", "against the user's records only"], table)
+    return markdown_table(["hidden width", "against the same batches", "against the user's records only"], table)
 
 
 def membership(rows: list[Row]) -> str:
@@ -71,7 +68,7 @@ def membership(rows: list[Row]) -> str:
     body: list[list[object]] = [[attack, *(cells.get((attack, *column), "") for column in columns)] for attack in attacks]
     for name in ("quantile", "label_only", "gradient_norm"):
         body.append([f"{name} (no reference)", *(cells.get((name, table, 0), "") for table, _ in columns)])
-    return _table(["attack", *(f"{table}, {n}" for table, n in columns)], body)
+    return markdown_table(["attack", *(f"{table}, {n}" for table, n in columns)], body)
 
 
 def dp_audit(rows: list[Row]) -> str:
@@ -85,7 +82,7 @@ def dp_audit(rows: list[Row]) -> str:
         elif row["part"] == "null audits":
             positive = f"{100 * _number(row['positive']):.1f} % positive bounds of {row['audits']:,}"
             table.append(["no leak", row["game"], "", "", positive, "", ""])
-    return _table(["claimed", "game", "models", "AUC", "bound", "posterior, 95 %", "verdict"], table)
+    return markdown_table(["claimed", "game", "models", "AUC", "bound", "posterior, 95 %", "verdict"], table)
 
 
 def shadow(rows: list[Row]) -> str:
@@ -98,7 +95,7 @@ def shadow(rows: list[Row]) -> str:
         else:
             whole = f"{row['models']} models, {row['steps']} steps each"
             table.append([whole, row["models"], f"{_number(row['cpu_seconds']):.3g} s in all", "", ""])
-    return _table(["network", "models at once", "ms a model and step", "Opacus, bare hooks mode", "Opacus, make_private"], table)
+    return markdown_table(["network", "models at once", "ms a model and step", "Opacus, bare hooks mode", "Opacus, make_private"], table)
 
 
 def distribution_training(rows: list[Row]) -> str:
@@ -109,7 +106,9 @@ def distribution_training(rows: list[Row]) -> str:
         ratios = [f"{_number(row[f'ratio_to_{peer}']):.1f} x" for peer in ("sklearn", "torch")] if compared else ["", ""]
         name = "shuffled batches, Adam" if compared else str(row["run"])
         table.append([name, row["models"], f"{_number(row['ms_ours']):.3g}", *ratios])
-    return _table(["run", "models at once", "ms a model (and epoch of training)", "scikit-learn MLPClassifier", "plain torch loop"], table)
+    return markdown_table(
+        ["run", "models at once", "ms a model (and epoch of training)", "scikit-learn MLPClassifier", "plain torch loop"], table
+    )
 
 
 def coverage(rows: list[Row]) -> str:
@@ -119,7 +118,7 @@ def coverage(rows: list[Row]) -> str:
     methods = dict.fromkeys((str(row["source"]), str(row["method"]), str(row["kind"])) for row in measured)
     cells = {(row["source"], row["method"], row["setting"]): _coverage_cell(row) for row in measured}
     table = [[source, method, kind, *(cells.get((source, method, name), "") for name in settings)] for source, method, kind in methods]
-    return _table(["from", "method", "kind", *settings], [list(row) for row in table])
+    return markdown_table(["from", "method", "kind", *settings], [list(row) for row in table])
 
 
 def _coverage_cell(row: Row) -> str:
@@ -136,7 +135,7 @@ def n_leaked(rows: list[Row]) -> str:
             table.append([f"0.5 against {row['ratio']}", f"{_number(row['accuracy']):.3f}", f"{numbers[0]:.0f}", f"{numbers[1]:.2f}"])
         else:
             table.append(["coefficient of variation", "", *(f"{number:.2f}" for number in numbers)])
-    return _table(["ratios", "accuracy", "n_leaked, exact", "n_leaked, published"], table)
+    return markdown_table(["ratios", "accuracy", "n_leaked, exact", "n_leaked, published"], table)
 
 
 def distribution(rows: list[Row]) -> str:
@@ -146,7 +145,7 @@ def distribution(rows: list[Row]) -> str:
     cells = {(row["attack"], row["table"], str(row["ratio"])): _distribution_cell(row) for row in measured}
     attacks = dict.fromkeys(str(row["attack"]) for row in measured)
     body = [[attack, *(cells.get((attack, *column), "") for column in columns)] for attack in attacks]
-    return _table(["attack", *(f"{table}, .5 or {ratio}" for table, ratio in columns)], [list(row) for row in body])
+    return markdown_table(["attack", *(f"{table}, .5 or {ratio}" for table, ratio in columns)], [list(row) for row in body])
 
 
 def _distribution_cell(row: Row) -> str:
@@ -159,7 +158,7 @@ def defenses(rows: list[Row]) -> str:
     measured = [row for row in rows if "defense" in row]
     cells = {(row["defense"], row["adaptive"]): _interval_cell(row) for row in measured}
     names = dict.fromkeys(str(row["defense"]) for row in measured)
-    return _table(
+    return markdown_table(
         ["defense", "not adaptive", "adaptive"], [[name, cells.get((name, False), ""), cells.get((name, True), "")] for name in names]
     )
 
@@ -180,6 +179,7 @@ TABLES: dict[str, Callable[[list[Row]], str]] = {
     "e_n_leaked": n_leaked,
     "e_distribution_tabular": distribution,
     "e_defenses": defenses,
+    **CONTINUAL_TABLES,
 }
 
 
