@@ -9,7 +9,7 @@ WORKERS ?= 2
 test stat slow: export OMP_NUM_THREADS = 1
 test stat slow: export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: demo test stat slow check bench coverage env figures clean
+.PHONY: demo test stat slow check bench bench-continual coverage env figures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/privacy-audit demo --out audit-report
@@ -21,6 +21,7 @@ test: $(VENV)/.installed-dev
 stat: $(VENV)/.installed-dev
 	SEED=$(or $(SEED),1) $(RUN) pytest -n $(WORKERS) -m "not slow"
 
+# Tests of Spark run where it is installed: pip install -e ".[spark]"; it needs Java 17.
 slow: $(VENV)/.installed-dev
 	$(RUN) pytest -n $(WORKERS) -m slow
 
@@ -36,6 +37,11 @@ bench: $(VENV)/.installed .bench-venv/.installed
 	$(BIN)/python experiments/bench_shadow.py
 	$(BIN)/python experiments/bench_distribution_training.py
 	$(BIN)/python experiments/bench_noise.py
+	$(BIN)/python experiments/bench_training_noise.py
+
+# Steps of counters beside jax-privacy, draws beside OpenDP.
+bench-continual: $(VENV)/.installed .bench-venv/.installed .jax-venv/.installed
+	$(BIN)/python experiments/bench_continual.py
 
 # Every estimator of the field on mechanisms of known epsilon.
 coverage: $(VENV)/.installed .bench-venv/.installed .jax-venv/.installed

@@ -45,7 +45,7 @@ def continual_speed(rows: list[Row]) -> str:
     """Steps against jax-privacy, draws against OpenDP."""
     steps = [
         [
-            f"{str(row['who']).replace('_', ' ')}, {row['dim']:,} coordinates",
+            f"{_name(row, 'who')}, {_coordinates(row)}",
             f"{number_from_json(row['step']):.1f} us",
             f"{number_from_json(row['ratio_on_device']):.1f} x",
             f"{number_from_json(row['ratio_batch']):.1f} x",
@@ -69,6 +69,14 @@ def continual_speed(rows: list[Row]) -> str:
         if row.get("task") == "long batch"
     ]
     return table(["what", "time", "a step: jax-privacy 2.0.0", "in bulk: jax-privacy, OpenDP 0.16.0"], [*steps, *draws, *long])
+
+
+def _coordinates(row: Row) -> str:
+    return "1 coordinate" if row["dim"] == 1 else f"{row['dim']:,} coordinates"
+
+
+def _name(row: Row, key: str) -> str:
+    return str(row[key]).replace("_", " ")
 
 
 def training_noise(rows: list[Row]) -> str:
