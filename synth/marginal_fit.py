@@ -25,6 +25,7 @@ from synth.adaptive.forest import sample_forest
 from synth.adaptive.measure_pairs import PairModel, measure_adaptively, measure_one_ways
 from synth.adaptive.mode import FIRST_SHARE, noise_ratio
 from synth.budget import adaptive_budget, marginal_sensitivity, one_shot_budget
+from synth.compressed_fit import fit_compressed
 from synth.consistency import consistent_one_ways
 from synth.count_source import CountSource
 from synth.encoded import Codes, EncodedTable
@@ -61,6 +62,8 @@ def fit_marginal_workload(
     """
     groups = valid_groups(groups, source.schema, max_cells=plan.max_cells, neighboring=plan.neighboring)
     _require_cover(groups, source)
+    if plan.merge_below is not None:
+        return fit_compressed(fit_marginal_workload, source, groups, plan, tools, ledger)
     mode = _possible_mode(groups, plan)
     if mode == "auto":
         return _fit_by_rule(source, groups, plan, tools, ledger)

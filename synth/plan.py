@@ -40,6 +40,7 @@ class FitPlan:
     min_gain, noise_floor, max_sweeps : of the fit, see `synth.sweeps`; min_gain None is the optimizer's own default.
     max_cells : most cells that a marginal may have.
     recipe, mode_threshold : of the adaptive mode, and of the rule.
+    merge_below : merge codes whose noisy count is below so many standard deviations (`synth.compressed_fit`); None: keep all.
     forbidden : combinations of values that no output row may have.
 
     Raises
@@ -59,6 +60,7 @@ class FitPlan:
     max_cells: int = MAX_CELLS
     recipe: AdaptiveRecipe = DEFAULT_RECIPE
     mode_threshold: float = THRESHOLD
+    merge_below: float | None = None
     forbidden: Sequence[Rule] = ()
 
     def __post_init__(self) -> None:
@@ -74,6 +76,8 @@ class FitPlan:
             whole_number(1, n_synthetic=self.n_synthetic)
         if self.min_gain is not None:
             non_negative(min_gain=self.min_gain)
+        if self.merge_below is not None:
+            positive(merge_below=self.merge_below)
         if self.noise_floor is not None:
             non_negative(noise_floor=self.noise_floor)
 

@@ -79,6 +79,8 @@ class PrivateGSDSynthesizer(BaseEstimator):  # type: ignore[misc]
         own default (`synth.sweeps`).
     noise_floor : stop once the fitness is this share of the noise energy; None: never.
     max_sweeps : of the fit.
+    merge_below : merge codes whose noisy count is below so many standard deviations of its noise before pairs are measured; for columns
+        with many rare codes and small budgets, 3 is usual. None: keep all codes.
     forbidden : `Forbidden` combinations that no output row may have; public knowledge of the domain.
     recipe, mode_threshold : of the adaptive mode and of the rule of "auto".
     domain_plan : which part of the budget buys the domain of an `OpenSchema`.
@@ -127,6 +129,7 @@ class PrivateGSDSynthesizer(BaseEstimator):  # type: ignore[misc]
         min_gain: float | None = None,
         noise_floor: float | None = None,
         max_sweeps: int = 60,
+        merge_below: float | None = None,
         forbidden: Sequence[Forbidden] = (),
         recipe: AdaptiveRecipe = DEFAULT_RECIPE,
         mode_threshold: float = THRESHOLD,
@@ -146,6 +149,7 @@ class PrivateGSDSynthesizer(BaseEstimator):  # type: ignore[misc]
         self.min_gain = min_gain
         self.noise_floor = noise_floor
         self.max_sweeps = max_sweeps
+        self.merge_below = merge_below
         self.forbidden = forbidden
         self.recipe = recipe
         self.mode_threshold = mode_threshold
@@ -265,6 +269,7 @@ class PrivateGSDSynthesizer(BaseEstimator):  # type: ignore[misc]
             min_gain=self.min_gain,
             noise_floor=self.noise_floor,
             max_sweeps=self.max_sweeps,
+            merge_below=self.merge_below,
             recipe=self.recipe,
             mode_threshold=self.mode_threshold,
             forbidden=rules,

@@ -57,6 +57,8 @@ def fit_query_workload(
     ------
     ValueError : mode "adaptive", which serves pairs of columns only; nothing is drawn then.
     """
+    if plan.merge_below is not None:
+        raise ValueError("merge_below serves marginals only; leave it out for other queries")
     if plan.mode == "adaptive":
         raise ValueError("mode 'adaptive' chooses among pairs of columns; for other queries take mode='one_shot'")
     weight = np.array([family.n_queries for family in families], dtype=np.float64) ** (1 / 3)

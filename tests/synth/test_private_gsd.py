@@ -278,6 +278,23 @@ def test_too_small_a_budget_for_the_number_of_rows_is_said(rng):
     assert all("the budget is too small for this workload" in message for message in said)
 
 
+def test_rare_codes_are_merged_and_told_apart_again(rng):
+    """Two columns of 300 codes of which 5 are common, little budget: merging halves the error at least."""
+    sparse = Schema((Ordinal("a", 0, 299), Ordinal("b", 0, 299)))
+    common = rng.integers(0, 300, 5)
+    a = np.where(rng.random(5000) < 0.98, rng.choice(common, 5000), rng.integers(0, 300, 5000))
+    table = {"a": a, "b": (a + 7) % 300}
+    options = {"schema": sparse, "epsilon": 0.5, "mode": "one_shot"}
+    merged, plain = (fitted(table, merge_below=below, **options) for below in (3.0, None))
+    error = [workload_error(table, synthesizer.sample(), schema=sparse).avg_tv for synthesizer in (merged, plain)]
+    assert error[0] < 0.5 * error[1]
+    assert sum(entry.rho for entry in merged.ledger_) == pytest.approx(merged.rho_, rel=1e-6)
+    with pytest.raises(ValueError, match="merge_below"):
+        fitted(table, merge_below=3.0, workload=Prefix(4, seed=1), schema=sparse)
+    with pytest.raises(ValueError, match="forbidden rows can't be kept out"):
+        fitted(table, merge_below=3.0, forbidden=[Forbidden({"a": (0, 3)})], schema=sparse)
+
+
 def test_progress_is_told(rng):
     told: list[tuple[int, int, str]] = []
     fitted(patients(rng, 200), progress=lambda *step: told.append(step))
