@@ -48,6 +48,12 @@ def choose_pairs(
     """
     sensitivity = score_sensitivity(neighboring)
     epsilon = exponential_epsilon(rho / k)
-    ledger.spend_rho(f"choice of {k} marginals", "exponential, top k", sensitivity=sensitivity, scale=2 * sensitivity / epsilon, rho=rho)
+    ledger.spend_rho(
+        "choice of a marginal" if k == 1 else f"choice of {k} marginals",
+        "exponential, top k",
+        sensitivity=sensitivity,
+        scale=2 * sensitivity / epsilon,
+        rho=rho,
+    )
     factor = exponent_factor(epsilon=k * epsilon, sensitivity=sensitivity, neighboring=neighboring, monotone=False)
     return [pairs[place] for place in draw_top_k(scores, k, factor, noise.words)]
