@@ -40,6 +40,7 @@ def fit_marginals(
     total: float,
     min_gain: float = MIN_GAIN,
     max_passes: int = MAX_PASSES,
+    moves_per_visit: int = 1,
     noise_floor: float | None = None,
     max_sweeps: int = 60,
     rng: RngLike = None,
@@ -54,7 +55,7 @@ def fit_marginals(
     Parameters
     ----------
     targets : noisy marginals of one or more columns.
-    sizes, start, total, min_gain, max_passes, noise_floor, max_sweeps, rng, forbidden, progress : as `fit_pairs`.
+    sizes, start, total, min_gain, max_passes, moves_per_visit, noise_floor, max_sweeps, rng, forbidden, progress : as `fit_pairs`.
 
     Examples
     --------
@@ -71,6 +72,7 @@ def fit_marginals(
         total=total,
         min_gain=min_gain,
         max_passes=max_passes,
+        moves_per_visit=moves_per_visit,
         noise_floor=noise_floor,
         max_sweeps=max_sweeps,
         rng=rng,
@@ -87,6 +89,7 @@ def fit_k_way(
     total: float,
     min_gain: float = MIN_GAIN,
     max_passes: int = MAX_PASSES,
+    moves_per_visit: int = 1,
     noise_floor: float | None = None,
     max_sweeps: int = 60,
     rng: RngLike = None,
@@ -98,7 +101,7 @@ def fit_k_way(
     Parameters
     ----------
     targets : noisy marginals of one or more columns.
-    sizes, start, total, min_gain, max_passes, noise_floor, max_sweeps, rng, forbidden, progress : as `fit_pairs`.
+    sizes, start, total, min_gain, max_passes, moves_per_visit, noise_floor, max_sweeps, rng, forbidden, progress : as `fit_pairs`.
 
     Raises
     ------
@@ -109,7 +112,7 @@ def fit_k_way(
     Post-processing of the targets: costs no privacy.
     """
     task = Task(targets, sizes, start, total, forbidden)
-    plan = Plan(min_gain, max_passes, noise_floor, max_sweeps, progress)
+    plan = Plan(min_gain, max_passes, moves_per_visit, noise_floor, max_sweeps, progress)
     return Descent(GroupEngine(task, plan.min_gain), task, plan, rng).run()
 
 
@@ -169,7 +172,7 @@ class GroupEngine:
         half[x] = 0.0
         return np.asarray(2 * half)
 
-    def sweep(self, order: NDArray[np.int64], room: float) -> tuple[int, float]:
+    def sweep(self, order: NDArray[np.int64], room: float, moves_per_visit: int = 1) -> tuple[int, float]:
         """Visit the rows in this order until F has fallen by `room`; return how many moves were made and how far it fell."""
         rules = self._task.rules
         moves, fallen = _sweep(
@@ -181,7 +184,7 @@ class GroupEngine:
             self._least,
             self._offset,
             (self._start, self._first, self._column, self._stride),
-            room,
+            (room, moves_per_visit),
             (rules.first, rules.column, rules.stride, rules.start, rules.mask),
         )
         return int(moves), float(fallen)
@@ -240,28 +243,28 @@ def _sweep(
     least: Floats,
     offset: Places,
     groups: tuple[Places, Places, Places, Places],
-    room: float,
+    limits: tuple[float, int],
     rules: tuple[Places, Places, Places, Places, NDArray[np.bool_]],
 ) -> tuple[int, float]:
-    start, first, column, stride = groups
+    (room, moves_per_visit), (start, first, column, stride) = limits, groups
     d = len(offset) - 1
-    total, price = np.empty((1, offset[d])), np.empty(d)
-    cells, place = np.empty(len(weight), dtype=np.int64), np.arange(offset[d])
+    total, cells, place = np.empty((1, offset[d])), np.empty(len(weight), dtype=np.int64), np.arange(offset[d])
     ruled = len(rules[4]) > 0
     moves, fallen = 0, 0.0
     for r in order:
-        _add_cells(residual, rows, r, offset, start, first, column, stride, cells, total)
-        for k in range(d):
-            price[k] = weights[k] - total[0, rows[r, k]]
-        if ruled:
-            hide_forbidden(rules[0], rules[1], rules[2], rules[3], rules[4], rows, r, offset, place, total)
-        i, new, best = -1, -1, 0.0
-        for k in range(d):
-            for v in range(offset[k], offset[k + 1]):
-                half = total[0, v] + price[k]
-                if half < -least[k] and half < best:
-                    i, new, best = k, v, half
-        if i >= 0:
+        for _ in range(moves_per_visit):
+            _add_cells(residual, rows, r, offset, start, first, column, stride, cells, total)
+            if ruled:
+                hide_forbidden(rules[0], rules[1], rules[2], rules[3], rules[4], rows, r, offset, place, total)
+            i, new, best = -1, -1, 0.0
+            for k in range(d):
+                price = weights[k] - total[0, rows[r, k]]
+                for v in range(offset[k], offset[k + 1]):
+                    half = total[0, v] + price
+                    if half < -least[k] and half < best:
+                        i, new, best = k, v, half
+            if i < 0:
+                break
             moves += 1
             fallen -= 2 * best
             for g in range(len(weight)):
@@ -270,6 +273,6 @@ def _sweep(
                         residual[cells[g]] -= weight[g]
                         residual[cells[g] + stride[m] * (new - rows[r, i])] += weight[g]
             rows[r, i] = new
-            if fallen >= room:
-                break
+        if fallen >= room:
+            break
     return moves, fallen

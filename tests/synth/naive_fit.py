@@ -39,13 +39,15 @@ def move_changes(task: Task, codes: Codes, row: int) -> NDArray[np.float64]:
 Changes = Callable[[Task, Codes, int], NDArray[np.float64]]
 
 
-def naive_sweep(task: Task, codes: Codes, order: NDArray[np.int64], min_gain: float, changes: Changes = move_changes) -> Codes:
+def naive_sweep(
+    task: Task, codes: Codes, order: NDArray[np.int64], min_gain: float, changes: Changes = move_changes, *, moves_per_visit: int = 1
+) -> Codes:
     """Visit the rows in this order; each makes its best move among those worth more than 2 h_i."""
     codes = codes.copy()
     column = np.repeat(np.arange(len(task.sizes)), task.sizes)
     code = np.concatenate([np.arange(size) for size in task.sizes])
     least = 2 * np.maximum(task.least_gains(min_gain), 1e-9)[column]
-    for row in order:
+    for row in np.repeat(order, moves_per_visit):
         change = changes(task, codes, row)
         change[change >= -least] = 0
         for rule, strides in zip(task.rules.columns, _rule_strides(task), strict=True):

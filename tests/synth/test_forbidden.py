@@ -43,8 +43,8 @@ def test_moves_into_forbidden_cells_are_refused(seed: int):
         engine.recount()
         codes, order = start, rng.permutation(12)
         for _ in range(2):
-            codes = naive_sweep(task, codes, order, 0.0)
-            engine.sweep(order, np.inf)
+            codes = naive_sweep(task, codes, order, 0.0, moves_per_visit=2)
+            engine.sweep(order, np.inf, 2)
         np.testing.assert_array_equal(engine.codes, codes)
         assert not task.rules.violations(engine.codes).any()
 

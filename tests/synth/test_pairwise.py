@@ -58,15 +58,15 @@ def test_prices_with_a_wrong_sign_are_caught(rng: np.random.Generator):
 @pytest.mark.parametrize("engine_of", [PairEngine, GroupEngine])
 def test_sweeps_are_those_of_a_plain_loop(engine_of: type[PairEngine | GroupEngine], rng: np.random.Generator):
     """Whole numbers everywhere: no rounding, and the first of equal moves is taken by all; three sweeps, running sums kept."""
-    for min_gain in (0.0, 0.3, 1.0):
+    for min_gain, n_moves in ((0.0, 1), (0.3, 1), (1.0, 1), (0.0, 4), (0.5, 2)):
         task = some_task(rng, n_rows=20, whole=True)
         engine, codes = engine_of(task, min_gain), task.codes
         engine.recount()
         for _ in range(3):
             order = rng.permutation(20)
             before = objective(codes, task.targets, task.total)
-            codes = naive_sweep(task, codes, order, min_gain)
-            _, fallen = engine.sweep(order, np.inf)
+            codes = naive_sweep(task, codes, order, min_gain, moves_per_visit=n_moves)
+            _, fallen = engine.sweep(order, np.inf, n_moves)
             np.testing.assert_array_equal(engine.codes, codes)
             assert fallen == pytest.approx(before - objective(codes, task.targets, task.total), abs=1e-3)
             assert engine.fitness() == pytest.approx(objective(codes, task.targets, task.total), rel=1e-5, abs=1e-3)
@@ -140,7 +140,7 @@ def test_precision_does_not_matter(rng: np.random.Generator):
             engine.sweep(order.permutation(4000), np.inf)
         running = engine.fitness()
         ends.append(engine.recount())
-        assert running == pytest.approx(ends[-1], rel=1e-4 if precision is np.float32 else 1e-10)
+        assert running == pytest.approx(ends[-1], rel=5e-3 if precision is np.float32 else 1e-9)
     assert ends[0] == pytest.approx(ends[1], rel=0.02)
 
 

@@ -143,7 +143,7 @@ class Script:
     def fitness(self) -> float:
         return self.left[0]
 
-    def sweep(self, order: np.ndarray, room: float) -> tuple[int, float]:
+    def sweep(self, order: np.ndarray, room: float, moves_per_visit: int = 1) -> tuple[int, float]:
         assert sorted(order) == list(range(1000))
         self.seen.append("sweep")
         return self.moves, 0.0
@@ -167,7 +167,7 @@ def play(fitness: list[float], moves: int, plan: Plan) -> tuple[Fit, list[str]]:
     ],
 )
 def test_passes_follow_their_rule(fitness: list[float], n_passes: int, stopped: str):
-    fit, seen = play(list(fitness), 49, Plan(4.0, 8, None, 60, None))
+    fit, seen = play(list(fitness), 49, Plan(4.0, 8, 1, None, 60, None))
     assert seen == ["count", *["sweep", "lift"] * n_passes]
     assert fit.stopped == stopped
     assert fit.history == pytest.approx([f / 1e6 for f in fitness[: n_passes + 1]])
@@ -176,17 +176,17 @@ def test_passes_follow_their_rule(fitness: list[float], n_passes: int, stopped: 
 def test_the_last_pass_ends_later_than_the_ones_before():
     """5 % of the rows end a pass of several, 0.2 % a single one; without noise there's a single one."""
     for moves, plan, n_sweeps in (
-        (49, Plan(4.0, 8, None, 3, None), 2),
-        (51, Plan(4.0, 8, None, 3, None), 3),
-        (3, Plan(4.0, 1, None, 3, None), 3),
-        (1, Plan(4.0, 1, None, 3, None), 1),
-        (3, Plan(0.0, 8, None, 3, None), 3),
+        (49, Plan(4.0, 8, 1, None, 3, None), 2),
+        (51, Plan(4.0, 8, 1, None, 3, None), 3),
+        (3, Plan(4.0, 1, 1, None, 3, None), 3),
+        (1, Plan(4.0, 1, 1, None, 3, None), 1),
+        (3, Plan(0.0, 8, 1, None, 3, None), 3),
     ):
         assert play([100.0, 50.0, 49.0], moves, plan)[1].count("sweep") == n_sweeps
 
 
 def test_long_passes_are_recounted_on_their_way():
-    _, seen = play([100.0], 900, Plan(1.0, 1, None, 45, None))
+    _, seen = play([100.0], 900, Plan(1.0, 1, 1, None, 45, None))
     assert [place for place, what in enumerate(seen) if what == "count"] == [0, REFRESH, 2 * REFRESH + 1]
     assert seen.count("sweep") == 45
 
@@ -201,6 +201,7 @@ def test_long_passes_are_recounted_on_their_way():
         ({"total": 0}, "total"),
         ({"min_gain": -1.0}, "min_gain"),
         ({"max_passes": 0}, "max_passes"),
+        ({"moves_per_visit": 0}, "moves_per_visit"),
         ({"max_sweeps": -1}, "max_sweeps"),
         ({"noise_floor": -0.1}, "noise_floor"),
         ({"sizes": (2, 0)}, "size"),
