@@ -41,6 +41,7 @@ Groups = Sequence[tuple[int, ...]]
 
 MODEL_WEIGHT = 0.3  # of pairs that the adaptive mode's model only implies
 MODEL_SWEEPS = 3
+MODEL_MOVES = 4  # of a row's visit: exact targets leave room for more than one
 
 
 def fit_marginal_workload(
@@ -188,6 +189,7 @@ def _fit_adaptively(
         total=total,
         min_gain=0.0,
         max_sweeps=min(MODEL_SWEEPS, plan.max_sweeps),
+        moves_per_visit=MODEL_MOVES,
         rng=tools.rng,
         forbidden=plan.forbidden,
         progress=tools.progress,
