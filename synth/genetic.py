@@ -3,10 +3,11 @@
 A generation makes 50 candidates with one operator (`synth.genetic_operators`), computes the change of the objective for each from the
 answers of the rows that it changes, and takes the best if it gains. Operators are chosen by exponential weights: rate 0.1, a reward of
 1 / probability for an accepted candidate, 5 % uniform choice. Every max(100, n') generations weights start again, and the fit ends if
-fitness fell by less than 1e-4 of itself meanwhile. The published algorithm has min_gain = 0 and takes every gain.
+fitness fell by less than 1e-4 of itself meanwhile. The published algorithm has min_gain = 0
+and takes every gain.
 
-Queries may be anything; `synth.moves` is far faster where conditions are thresholds on sums. The published elite archive is left out: its
-members are never used for proposals.
+Queries may be anything; `synth.moves` takes about a fifth of the time where conditions are thresholds on sums. The published elite archive
+is left out: its members are never used for proposals.
 
 symbols: as `synth.query_targets`; memory n' T bytes for the rows' answers     Cost of a generation: 50 row answers, 50 T additions.
 

@@ -26,7 +26,7 @@ reads positions says so by `needs_positions`). Parity of two columns, for exampl
     True
 
 The genetic algorithm (`synth.genetic`) fits any family. Where conditions are thresholds on sums over columns, the family may say so by the
-members of `AdditiveFamily`; the move engine (`synth.moves`), much faster, then takes it. All families of this package do.
+members of `AdditiveFamily`; the faster move engine (`synth.moves`) then takes it. All families of this package do.
 """
 
 from __future__ import annotations
