@@ -36,27 +36,36 @@ class FamilyAnswer:
     ----------
     answer : (T,) int64, may be negative; copied and read-only.
     sigma : scale of the discrete Gaussian noise of every answer.
+    centered : whether the answers are 2 c - n instead of counts c.
     """
 
     answer: NDArray[np.int64]
     sigma: float
+    centered: bool = False
 
-    def __init__(self, answer: ArrayLike, sigma: float) -> None:
+    def __init__(self, answer: ArrayLike, sigma: float, centered: bool = False) -> None:
         kept = np.array(one_dimensional(answer=answer), dtype=np.int64)
         kept.flags.writeable = False
         object.__setattr__(self, "answer", kept)
         object.__setattr__(self, "sigma", positive(sigma=sigma))
+        object.__setattr__(self, "centered", bool(centered))
+
+    def counts(self, total: float) -> tuple[NDArray[np.float64], float]:
+        """Return noisy counts, (T,), and their sigma; centered answers take the number of rows, or its noisy estimate."""
+        if not self.centered:
+            return self.answer.astype(np.float64), self.sigma
+        return np.asarray((self.answer + total) / 2, dtype=np.float64), self.sigma / 2
 
     def equals(self, other: FamilyAnswer) -> bool:
-        """Whether counts and sigma agree."""
-        return self.sigma == other.sigma and np.array_equal(self.answer, other.answer)
+        """Whether answers, sigma and kind agree."""
+        return (self.sigma, self.centered) == (other.sigma, other.centered) and np.array_equal(self.answer, other.answer)
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Return the JSON-ready record."""
-        return json_record({"schema_version": 1, "answer": self.answer, "sigma": self.sigma})
+        return json_record({"schema_version": 1, "answer": self.answer, "sigma": self.sigma, "centered": self.centered})
 
-    def __reduce__(self) -> tuple[type[FamilyAnswer], tuple[NDArray[np.int64], float]]:
-        return type(self), (self.answer, self.sigma)
+    def __reduce__(self) -> tuple[type[FamilyAnswer], tuple[NDArray[np.int64], float, bool]]:
+        return type(self), (self.answer, self.sigma, self.centered)
 
 
 def measure_family(
@@ -66,6 +75,7 @@ def measure_family(
     rho: float,
     neighboring: Neighboring,
     step: str = "queries",
+    centered: bool = False,
     noise: NoiseSource | None = None,
     ledger: Ledger | None = None,
 ) -> FamilyAnswer:
@@ -78,6 +88,7 @@ def measure_family(
     rho : > 0, for all answers together.
     neighboring : a relation that the family knows.
     step : what the ledger calls it.
+    centered : release 2 c - n instead of counts c, under add/remove only; see `centering_pays`.
     noise : operating-system entropy by default.
     ledger : gets one entry before anything is counted.
 
@@ -93,7 +104,7 @@ def measure_family(
     """
     if family.needs_positions and table.positions is None:
         raise ValueError("the family reads positions and the table has none; encode it with positions")
-    sensitivity = positive(sensitivity=family.sensitivity(valid_neighboring(neighboring)))
+    sensitivity = family_sensitivity(family, neighboring, centered=centered)
     sigma = valid_sigma(sensitivity / math.sqrt(2 * positive(rho=rho)) * ROUNDED_UP)
     drawn_from = noise_source(noise)
     if ledger is not None:
@@ -102,4 +113,30 @@ def measure_family(
     whole = np.rint(counts)
     if counts.shape != (family.n_queries,) or not (whole == counts).all():
         raise ValueError(f"the family must answer with {family.n_queries} whole numbers; only counts can get discrete noise")
-    return FamilyAnswer(whole.astype(np.int64) + drawn_from.discrete_gaussian(sigma, family.n_queries), sigma)
+    exact = 2 * whole.astype(np.int64) - table.n_rows if centered else whole.astype(np.int64)
+    return FamilyAnswer(exact + drawn_from.discrete_gaussian(sigma, family.n_queries), sigma, centered)
+
+
+def family_sensitivity(family: QueryFamily, neighboring: Neighboring, *, centered: bool) -> float:
+    """Return the L2 sensitivity of the counts c, or of 2 c - n: sqrt(T), since a row adds 1 or -1 to each of them.
+
+    Raises
+    ------
+    ValueError : centered answers under replacement, where n doesn't change and nothing is won.
+    """
+    if not centered:
+        return positive(sensitivity=family.sensitivity(valid_neighboring(neighboring)))
+    if valid_neighboring(neighboring) is not Neighboring.ADD_REMOVE:
+        raise ValueError("centered answers are for add_remove neighbors")
+    return math.sqrt(family.n_queries)
+
+
+def centering_pays(family: QueryFamily, neighboring: Neighboring) -> bool:
+    """Say whether 2 c - n has less noise a count than c: half of it for any 0/1 queries without structure, under add/remove.
+
+    A row of unknown answers moves c by anything in {0, 1}^T, of norm sqrt(T) at most, but c - n / 2 by {-1/2, 1/2}^T, of norm sqrt(T) / 2.
+    The price is an estimate of n, which one-way marginals give.
+    """
+    if neighboring is not Neighboring.ADD_REMOVE:
+        return False
+    return family_sensitivity(family, neighboring, centered=True) / 2 < 0.9 * family.sensitivity(neighboring)

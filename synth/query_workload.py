@@ -1,8 +1,9 @@
 """From a table and any families of queries to a synthetic table: one shot, then moves over thresholds or the genetic algorithm.
 
 A tenth of rho buys all one-way marginals: they give the number of rows where that is secret, the columns of the first table, and a
-target of their own. The families share the rest by the cube root of their number of queries. The fitted table has at most 4,000 rows
-unless more are asked for: a fit's time grows with rows times queries, and errors far below the noise are no gain.
+target of their own. The families share the rest by the cube root of their number of queries; under add/remove, those without structure
+are released as 2 c - n, which halves their noise (`synth.measure_family.centering_pays`). The fitted table has at most 2,000 rows unless
+more are asked for: a fit's time grows with rows times queries, and errors far below the noise are no gain.
 
 Guarantee: (epsilon, delta)-DP under the plan's relation by the exact curve of discrete Gaussians (`synth.budget`), given the families'
 sensitivities. The fit reads noisy answers only.
@@ -23,7 +24,7 @@ from synth.consistency import consistent_one_ways
 from synth.counts import EncodedCounts
 from synth.encoded import EncodedTable
 from synth.measure import MarginalAnswer, measure_marginals
-from synth.measure_family import FamilyAnswer, measure_family
+from synth.measure_family import FamilyAnswer, centering_pays, family_sensitivity, measure_family
 from synth.plan import FitPlan, FitTools, SynthesisRun
 from synth.queries.family import QueryFamily
 from synth.queries.marginals import Marginals
@@ -33,7 +34,7 @@ from synth.schema import Schema
 from synth.start import independent_start
 
 ONE_WAY_SHARE = 0.1
-MOST_ROWS = 4000
+MOST_ROWS = 2000
 MIN_GAIN = 1.0
 
 
@@ -67,7 +68,16 @@ def fit_query_workload(
     rho, neighboring = own.left, plan.neighboring
     ones = _one_ways(table, schema, ONE_WAY_SHARE * rho, plan, tools, own)
     answers = [
-        measure_family(family, table, rho=rho * share, neighboring=neighboring, step=_name(family), noise=tools.noise, ledger=own)
+        measure_family(
+            family,
+            table,
+            rho=rho * share,
+            neighboring=neighboring,
+            step=f"{family.n_queries:,} answers of {type(family).__name__}",
+            centered=centering_pays(family, neighboring),
+            noise=tools.noise,
+            ledger=own,
+        )
         for family, share in zip(families, shares, strict=True)
     ]
     return _fitted(schema, families, ones, answers, table.n_rows if neighboring is Neighboring.REPLACE else None, plan, tools, own)
@@ -80,7 +90,8 @@ def _ledger(schema: Schema, families: Sequence[QueryFamily], shares: NDArray[np.
         delta=plan.delta,
         neighboring=neighboring,
         shares=[ONE_WAY_SHARE / d] * d + list(shares),
-        sensitivities=[marginal_sensitivity(neighboring)] * d + [family.sensitivity(neighboring) for family in families],
+        sensitivities=[marginal_sensitivity(neighboring)] * d
+        + [family_sensitivity(family, neighboring, centered=centering_pays(family, neighboring)) for family in families],
         n_draws=sum(schema.sizes) + sum(family.n_queries for family in families),
     )
     return budget.ledger()
@@ -106,7 +117,7 @@ def _fitted(
     total = float(one_ways[0].sum())
     n_rows = plan.n_synthetic or min(MOST_ROWS, max(1, round(total)))
     fit = fit_queries(
-        _targets(schema, families, ones, answers),
+        _targets(schema, families, ones, answers, total),
         schema,
         n_rows=n_rows,
         total=max(total, 1.0),
@@ -126,14 +137,11 @@ def _fitted(
 
 
 def _targets(
-    schema: Schema, families: Sequence[QueryFamily], ones: Sequence[MarginalAnswer], answers: Sequence[FamilyAnswer]
+    schema: Schema, families: Sequence[QueryFamily], ones: Sequence[MarginalAnswer], answers: Sequence[FamilyAnswer], total: float
 ) -> list[FamilyTarget]:
-    """Return all answers, weighted by least sigma / sigma."""
-    least = min(*(one.sigma for one in ones), *(answer.sigma for answer in answers))
-    counted: NDArray[np.float64] = np.concatenate([one.answer for one in ones]).astype(np.float64)
-    own = FamilyTarget(Marginals(k=1).bind(schema), counted, ones[0].sigma, least / ones[0].sigma)
-    return [own, *(FamilyTarget(f, a.answer, a.sigma, least / a.sigma) for f, a in zip(families, answers, strict=True))]
-
-
-def _name(family: QueryFamily) -> str:
-    return f"{family.n_queries:,} answers of {type(family).__name__}"
+    """Return all answers as counts, weighted by least sigma / sigma."""
+    own: QueryFamily = Marginals(k=1).bind(schema)
+    counted = [(own, np.concatenate([one.answer for one in ones]).astype(np.float64), ones[0].sigma)]
+    counted += [(family, *answer.counts(total)) for family, answer in zip(families, answers, strict=True)]
+    least = min(sigma for _, _, sigma in counted)
+    return [FamilyTarget(family, counts, sigma, least / sigma) for family, counts, sigma in counted]

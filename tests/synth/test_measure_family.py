@@ -5,21 +5,26 @@ from __future__ import annotations
 import copy
 import json
 import math
+import pickle
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pytest
+from scipy.stats import chi2
 
 from mechanisms.accounting.ledger import Ledger
-from mechanisms.errors import BudgetExhaustedError
+from mechanisms.errors import BudgetExhaustedError, InsecureNoiseWarning
 from mechanisms.guarantee import Neighboring
 from mechanisms.noise.source import SeededNoise
 from synth.encoded import Codes, EncodedTable, Positions
-from synth.measure_family import FamilyAnswer, measure_family
+from synth.measure_family import FamilyAnswer, centering_pays, family_sensitivity, measure_family
 from synth.queries.family import QueryFamily
-from tests.synth.naive_source import HalvedNoise, NoNoise, added, tables
+from synth.queries.halfspace import Halfspace
+from synth.queries.marginals import Marginals
+from tests.synth.naive_source import HalvedNoise, NoNoise, added, plain_schema, tables
 
-ADD = Neighboring.ADD_REMOVE
+ADD, REPLACE = Neighboring.ADD_REMOVE, Neighboring.REPLACE
 
 
 @dataclass(frozen=True)
@@ -98,3 +103,29 @@ def test_record():
     assert not copy.deepcopy(answer).answer.flags.writeable
     assert json.loads(json.dumps(answer.to_dict()))["answer"] == [1, -2]
     assert not answer.equals(FamilyAnswer([1, -2], 4.0))
+
+
+def test_centered_answers_have_half_the_noise_and_their_sensitivity(rng: np.random.Generator):
+    """2 c - n moves by sqrt(T) whatever row comes or goes, by brute force; its counts are right and half as noisy."""
+    codes = rng.integers(0, 3, (200, 3))
+    family = Halfspace(50, seed=3).bind(plain_schema((3, 3, 3)))
+    table = EncodedTable(codes, np.zeros(codes.shape))
+    released = 2 * family.answers(table) - 200
+    for row in product(range(3), repeat=3):
+        more = EncodedTable([*codes, row], np.zeros((201, 3)))
+        moved = 2 * family.answers(more) - 201 - released
+        assert np.sum(moved**2) == pytest.approx(family_sensitivity(family, ADD, centered=True) ** 2)
+    assert centering_pays(family, ADD)
+    assert not centering_pays(family, REPLACE)
+    assert not centering_pays(Marginals(k=2).bind(plain_schema((3, 3, 3))), ADD)
+    rho, noise = 0.5, SeededNoise(int(rng.integers(2**32)))
+    with pytest.warns(InsecureNoiseWarning):
+        answer = measure_family(family, table, rho=rho, neighboring=ADD, centered=True, noise=noise)
+    counts, sigma = answer.counts(200.0)
+    assert sigma == pytest.approx(family.sensitivity(ADD) / np.sqrt(2 * rho) / 2, rel=1e-6)
+    z = (counts - family.answers(table)) / sigma
+    assert chi2.sf(np.sum(z**2), 50) > 1e-7  # false alarm 2e-7 with the line below
+    assert chi2.cdf(np.sum(z**2), 50) > 1e-7
+    assert pickle.loads(pickle.dumps(answer)).equals(answer)
+    with pytest.raises(ValueError, match="add_remove"):
+        measure_family(family, table, rho=rho, neighboring=REPLACE, centered=True)
