@@ -136,13 +136,13 @@ class InverseFilterStream(NoiseStream):
         n = len(noise)
         now = slice(self.n_seen, self.n_seen + n)
         z = draw(n)
-        inverse, powers = self._block_tables
+        inverse, decay = self._block_tables
         for here, piece in zip(self._columns, self._pieces, strict=True):
             buffer = piece[:-1]
-            echo = (powers[:, :n].T * self._weight) @ buffer  # what the buffers would take away without new input
+            echo = (decay[:, :n].T * self._weight) @ buffer  # what the buffers would take away without new input
             y = inverse[:n, :n] @ ((z[:, here] if self._scale is None else z[:, here] / self._scale[now, None]) - echo)
             buffer *= self._rate[:, None] ** n
-            buffer += powers[:, :n][:, ::-1] @ y
+            buffer += decay[:, :n][:, ::-1] @ y
             if self._gain is not None:
                 y *= self._gain[now, None]
             y[0] += self._noise[here]

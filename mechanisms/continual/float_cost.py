@@ -16,12 +16,13 @@ K the sum of both exponents and tau the probability that some bound fails, P~[E]
 A bound by total variation, 2 eta (1 / g + 1 / (sqrt(2 pi) sd)) a release, would charge (1 + exp(epsilon)) times its sum to delta, which is
 far more. (Its first term counts the borders between cells; one border alone, 2 eta / (sqrt(2 pi) sd), is too little by 2.5 sd / g.)
 
-eta = eta_draw + eta_sum. Draws err by at most NORMAL_ERROR max(1, |z|) with a fair sign of their own, so their weighted sum is
+eta = eta_draw + eta_sum. Draws err by at most NORMAL_ERROR max(1, r), r <= c, with a fair sign of their own, so their weighted sum is
 sub-Gaussian: eta_draw = sigma ||L_t|| NORMAL_ERROR c u, except with probability 2 exp(-u^2/2). Rounding errors of sums and products are
 taken to add up to at most eta_sum = sigma ||L_t|| 2^-50 c sqrt(T) (as if of random signs; Higham, Mary 2019); measured against 80-bit
 arithmetic up to T = 2^18 they stay below a tenth of it. This last bound is an assumption of the guarantee.
 
-Symbols: Delta L2 sensitivity of R, sigma noise scale, n releases (steps times coordinates), c = u = 16. Cost: O(1).
+Symbols: Delta L2 sensitivity of R, sigma noise scale, n releases (steps times coordinates), r radius of a pair of draws (`noise.normal`),
+c = u = 16. Cost: O(1).
 
 References
 ----------
@@ -38,7 +39,7 @@ from mechanisms.noise.total_variation import delta_of_tv
 
 ARITHMETIC_ASSUMPTION = "rounding errors of float sums add up as if of random signs (Higham, Mary 2019); the draws' own errors are bounded"
 _LARGEST_Z = _DEVIATION = 16.0
-_P_LARGER_Z = 1.3e-57  # 2 Phi(-16), rounded up
+_P_LARGER_Z = 2.6e-56  # of a radius, exp(-128), rounded up; of a draw it is 2 Phi(-16)
 _P_DEVIATION = 5.2e-56  # 2 exp(-128), rounded up
 _SUM_ERROR = 2.0**-50
 

@@ -57,7 +57,8 @@ class NoiseSource(ABC):
     def normal(self, scale: ArrayLike = 1.0, shape: Shape = ()) -> NDArray[np.float64]:
         """Return normal floats of mean 0 and standard deviation `scale` (>= 0, a number or an array that broadcasts to `shape`).
 
-        Each is within NORMAL_ERROR max(1, |z|) scale of an ideal draw z scale, up to one rounding. Round to a grid before a release.
+        Each is within NORMAL_ERROR max(1, r) scale of an ideal draw z scale, up to one rounding; r >= |z| is the radius of its pair, above
+        16 with probability exp(-128). Round to a grid before a release.
         """
         factor = np.asarray(scale, dtype=np.float64)
         for extreme in (factor.min(initial=0.0), factor.max(initial=0.0)) if factor.ndim else (scale,):

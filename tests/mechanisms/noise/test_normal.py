@@ -1,11 +1,15 @@
-"""Normal floats: fit, both tails alike, and the distance from the ideal draw that the same bits stand for."""
+"""Normal floats: fit, pairs, and the distance from the ideal draws that the same bits stand for."""
 
 from __future__ import annotations
+
+from itertools import product
 
 import mpmath
 import numpy as np
 import pytest
-from scipy.stats import kstest, norm
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chi2, kstest, norm
 
 from mechanisms.noise.normal import NORMAL_ERROR, standard_normal
 from mechanisms.noise.source import SeededNoise
@@ -19,37 +23,55 @@ def test_fit(rng: np.random.Generator):
     assert kstest(draws, norm(scale=1.8).cdf).pvalue < FALSE_ALARM  # it can fail
 
 
-def distance(z: float, numerator: int, n_bits: int) -> float:
-    """Largest distance of |z| from the ideal draws whose tail probability starts with these bits."""
+def test_pairs_are_independent(rng: np.random.Generator):
+    """The first half of a batch holds the cosines, the second the sines of the same pairs."""
+    first, second = standard_normal(40_000, SeededNoise(int(rng.integers(2**32))).words).reshape(2, -1)
+    assert kstest(first**2 + second**2, chi2(2).cdf).pvalue > FALSE_ALARM
+    for joint in (first + second, first - second, np.where(first > 0, second, -second) * np.sqrt(2)):
+        assert kstest(joint / np.sqrt(2), norm.cdf).pvalue > FALSE_ALARM
+    assert kstest((first + np.abs(second)) / np.sqrt(2), norm.cdf).pvalue < FALSE_ALARM  # it can fail
+
+
+def worst_distance(pair: np.ndarray, numerator: int, n_bits: int, far: bool, angle: int) -> float:
+    """Largest distance from the ideal pairs whose bits start with these, in units of max(1, radius)."""
+    worst = 0.0
     with mpmath.workprec(300):
-
-        def ideal(p: mpmath.mpf) -> mpmath.mpf:
-            return mpmath.findroot(lambda x: mpmath.log(mpmath.erfc(x / mpmath.sqrt(2)) / 2) - mpmath.log(p), abs(z) or 1e-9)
-
-        ends = [mpmath.mpf(end) / mpmath.mpf(2) ** n_bits for end in (numerator, numerator + 1) if end > 0]
-        return max(float(abs(abs(z) - ideal(p))) for p in ends)
-
-
-def test_close_to_the_ideal_draw(rng: np.random.Generator):
-    numerators = [2**49, 2**49 + 1, 2**50 - 1, 2**62, 2**63 - 1, 2**63 - 2, *(int(2.0**e) for e in rng.uniform(49, 63, 40))]
-    for numerator in numerators:
-        z = standard_normal(1, scripted([numerator << 1]))[0]
-        assert distance(z, numerator, 64) <= NORMAL_ERROR * max(1.0, abs(z))
+        for v_end, phi_end in product((numerator, numerator + 1), (angle >> 2, (angle >> 2) + 1)):
+            v = mpmath.mpf(max(v_end, mpmath.mpf(2) ** -200)) / mpmath.mpf(2) ** n_bits
+            radius = mpmath.sqrt(-2 * mpmath.log(1 - v if far else v))
+            phi = mpmath.mpf(phi_end) / mpmath.mpf(2) ** 62 * mpmath.pi / 2
+            ideal = radius * mpmath.cos(phi) * (-1) ** (angle & 1), radius * mpmath.sin(phi) * (-1) ** (angle >> 1 & 1)
+            worst = max(worst, *(float(abs(z - x) / max(1, radius)) for z, x in zip(pair.tolist(), ideal, strict=True)))
+    return worst
 
 
-@pytest.mark.parametrize("numerator", [0, 1, 2**20, 2**49 - 1])
-def test_far_tail_asks_for_more_bits(numerator: int, rng: np.random.Generator):
-    second = int(rng.integers(2**50, 2**63)) * 2 + 1
-    high, low = (standard_normal(1, scripted([(numerator << 1) | sign, second]))[0] for sign in (0, 1))
-    assert high == -low > 4
-    assert distance(high, (numerator << 64) | second, 128) <= NORMAL_ERROR * high
+ANGLES = st.one_of(st.integers(0, 2**64 - 1), st.sampled_from([0, 1, 2, 3, 2**63, 2**64 - 1, 2**64 - 4]))
+NUMERATORS = st.one_of(
+    st.integers(2**49, 2**63 - 1), st.sampled_from([2**49, 2**50 - 1, 2**62, 2**63 - 1]), st.floats(49, 62.99).map(lambda e: int(2.0**e))
+)
 
 
-def test_tail_has_no_end():
-    z = standard_normal(1, scripted([0, 0, 0, 2**60]))[0]
-    assert z == pytest.approx(float(-norm.ppf(2.0**-196)), rel=1e-12)
+@given(numerator=NUMERATORS, far=st.booleans(), angle=ANGLES)
+@settings(max_examples=200)
+def test_close_to_the_ideal_pair(numerator: int, far: bool, angle: int):
+    pair = standard_normal(2, scripted([numerator << 1 | far, angle]))
+    assert worst_distance(pair, numerator, 64, far, angle) <= NORMAL_ERROR / 2  # what is proved
+    np.testing.assert_array_equal(standard_normal(1, scripted([numerator << 1 | far, angle])), pair[:1])
 
 
-def test_signs_and_halves():
-    z = standard_normal(2, scripted([2**64 - 2, 2**64 - 1]))
-    assert np.all(np.abs(z) < 1e-15)
+@given(numerator=st.sampled_from([0, 1, 2**20, 2**49 - 1]), second=st.integers(2**49, 2**64 - 1), far=st.booleans(), angle=ANGLES)
+def test_both_ends_ask_for_more_bits(numerator: int, second: int, far: bool, angle: int):
+    pair = standard_normal(2, scripted([numerator << 1 | far, angle, second]))
+    assert np.hypot(*pair) < 0.008 if far else np.hypot(*pair) > 4.5
+    assert worst_distance(pair, numerator << 64 | second, 128, far, angle) <= NORMAL_ERROR / 2
+
+
+def test_without_more_bits_the_ends_would_be_coarse():
+    """Negative control: the middle of the first cell is no ideal draw's neighbor."""
+    coarse = np.sqrt(-2 * np.log(0.5 * 2.0**-64)) * np.array([1.0, 0.0])
+    assert worst_distance(coarse, 0, 64, False, 0) > NORMAL_ERROR
+
+
+def test_the_tail_has_no_end():
+    first, second = standard_normal(2, scripted([0, 2**61, 0, 0, 2**60]))
+    assert np.hypot(first, second) == pytest.approx(np.sqrt(-2 * 196 * np.log(0.5)), rel=1e-14)
