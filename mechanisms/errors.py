@@ -43,3 +43,7 @@ class WeakEvidenceWarning(UserWarning):
 
 class ConvergenceWarning(UserWarning):
     """A sampler missed its own checks: its figures are not to be relied on."""
+
+
+class LooseGuaranteeWarning(UserWarning):
+    """A guarantee holds, but for parameters at which it protects little."""

@@ -18,54 +18,31 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from mechanisms.randomness import RngLike, as_generator
 from synth.column_checks import time_count
-from synth.encoded import Codes
 from synth.schema import Categorical, Column, Continuous, Datetime, Ordinal, Schema
 
 Label = str | int | bool | None
 End = int | float | str | None
 Listed = frozenset[Label] | tuple[Label | End, ...]
-_ROWS_AT_ONCE = 65_536
 _MOST_CELLS = 2**28
-_PATIENCE = 1_000
-_PLAIN_ROUNDS = 10
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ForbiddenCells:
-    """A constraint bound to a schema.
+class ForbiddenCombination(NamedTuple):
+    """A constraint bound to a schema, as optimizers read it.
 
     Parameters
     ----------
     columns : places of its k columns in the schema, increasing.
-    mask : shape (size of each column), True where a combination of codes is forbidden.
+    mask : shape (size of each column), True where a combination of codes is forbidden; read-only.
     """
 
     columns: tuple[int, ...]
     mask: NDArray[np.bool_]
-
-    def __init__(self, columns: tuple[int, ...], mask: ArrayLike) -> None:
-        kept = np.array(mask, dtype=np.bool_)
-        if kept.ndim != len(columns) or not columns:
-            raise ValueError(f"mask must have an axis for each of the {len(columns)} columns, got {kept.ndim}")
-        if any(left >= right for left, right in pairwise(columns)):
-            raise ValueError("columns must increase")
-        kept.flags.writeable = False
-        object.__setattr__(self, "columns", tuple(int(column) for column in columns))
-        object.__setattr__(self, "mask", kept)
-
-    def violated(self, codes: Codes) -> NDArray[np.bool_]:
-        """Return which of n rows break the constraint, shape (n,)."""
-        return np.asarray(self.mask[tuple(codes[:, column] for column in self.columns)])
-
-    def __reduce__(self) -> tuple[type[ForbiddenCells], tuple[tuple[int, ...], NDArray[np.bool_]]]:
-        return type(self), (self.columns, self.mask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +80,7 @@ class Forbidden:
         kept = tuple((name, listed if isinstance(listed, tuple) else frozenset(listed)) for name, listed in values.items())
         object.__setattr__(self, "values", kept)
 
-    def bind(self, schema: Schema) -> ForbiddenCells:
+    def bind(self, schema: Schema) -> ForbiddenCombination:
         """Return the forbidden cells.
 
         Raises
@@ -119,10 +96,10 @@ class Forbidden:
         mask = reduce(np.logical_and.outer, [_forbidden_codes(schema.columns[place], listed[place]) for place in places])
         if np.all(mask):
             raise ValueError(f"the constraint on {names} forbids every row")
-        return ForbiddenCells(tuple(places), mask)
+        return _combination(tuple(places), mask)
 
 
-def bind_all(constraints: Sequence[Forbidden], schema: Schema) -> tuple[ForbiddenCells, ...]:
+def bind_all(constraints: Sequence[Forbidden], schema: Schema) -> tuple[ForbiddenCombination, ...]:
     """Bind constraints; those on the same columns become one mask.
 
     Raises
@@ -136,105 +113,13 @@ def bind_all(constraints: Sequence[Forbidden], schema: Schema) -> tuple[Forbidde
     for columns, mask in masks.items():
         if mask.all():
             raise ValueError(f"the constraints on {', '.join(repr(schema.names[column]) for column in columns)} forbid every row")
-    return tuple(ForbiddenCells(columns, mask) for columns, mask in masks.items())
+    return tuple(_combination(columns, mask) for columns, mask in masks.items())
 
 
-def violations(codes: ArrayLike, constraints: Sequence[ForbiddenCells]) -> NDArray[np.bool_]:
-    """Return which rows break any constraint.
-
-    Parameters
-    ----------
-    codes : (n, d).
-
-    Returns
-    -------
-    (n,), True for a row that can't exist.
-    """
-    rows = np.asarray(codes, dtype=np.int32)
-    broken = np.zeros(len(rows), dtype=np.bool_)
-    for constraint in constraints:
-        broken |= constraint.violated(rows)
-    return broken
-
-
-def repair(
-    codes: ArrayLike,
-    constraints: Sequence[ForbiddenCells],
-    sizes: Sequence[int],
-    rng: RngLike = None,
-    *,
-    weights: Sequence[ArrayLike] | None = None,
-) -> Codes:
-    """Draw columns of forbidden rows anew until no row is forbidden; other rows stay.
-
-    Parameters
-    ----------
-    codes : (n, d), of a synthetic table.
-    sizes : number of codes of each column, `schema.sizes`.
-    weights : one-way weights of each column's codes, such as noisy counts; negative ones count as 0. None: all equal.
-
-    Returns
-    -------
-    (n, d) codes without violations. A row needs one new code as a rule, several where one can't help.
-
-    Raises
-    ------
-    ValueError : weights of another shape, or rows that 1,000 rounds didn't repair: the constraints may contradict one another.
-    """
-    rng = as_generator(rng)
-    repaired = np.array(codes, dtype=np.int32)
-    chances = [np.ones(size) for size in sizes] if weights is None else [np.maximum(np.asarray(own, np.float64), 0) for own in weights]
-    if [own.shape for own in chances] != [(size,) for size in sizes]:
-        raise ValueError("weights must have one array for each column, as long as it has codes")
-    broken = np.flatnonzero(violations(repaired, constraints))
-    for round_id in range(_PATIENCE):
-        if not len(broken):
-            return repaired
-        noise = 0.0 if round_id < _PLAIN_ROUNDS else 0.3  # leaves rows that no single better code can help
-        for start in range(0, len(broken), _ROWS_AT_ONCE):
-            rows = broken[start : start + _ROWS_AT_ONCE]
-            repaired[rows] = _redrawn(repaired[rows], constraints, chances, noise, rng)
-        broken = broken[violations(repaired[broken], constraints)]
-    raise ValueError(f"no allowed cell found in {_PATIENCE:,} rounds; the constraints may contradict one another")
-
-
-def _redrawn(
-    rows: Codes, constraints: Sequence[ForbiddenCells], chances: list[NDArray[np.float64]], noise: float, rng: np.random.Generator
-) -> Codes:
-    """Draw one column of each forbidden row anew: a random one of its first broken constraint."""
-    drawn = rows.copy()
-    column = np.full(len(rows), -1)
-    for constraint in constraints:
-        first = constraint.violated(rows) & (column < 0)
-        column[first] = rng.choice(constraint.columns, size=int(first.sum()))
-    for place in np.unique(column):
-        mine = np.flatnonzero(column == place)
-        broken = _broken_by_code(rows[mine], int(place), constraints, len(chances[place]))
-        broken[rng.random(len(mine)) < noise] = 0  # any code will do
-        drawn[mine, place] = _draw(broken, chances[place], rng)
-    return drawn
-
-
-def _broken_by_code(rows: Codes, place: int, constraints: Sequence[ForbiddenCells], size: int) -> NDArray[np.int64]:
-    """Return how many constraints each row would break with each code of the column, shape (rows, size)."""
-    broken = np.zeros((len(rows), size), dtype=np.int64)
-    for constraint in constraints:
-        if place in constraint.columns:
-            axis = constraint.columns.index(place)
-            others = tuple(rows[:, column] for column in constraint.columns if column != place)
-            broken += np.moveaxis(constraint.mask, axis, -1)[others]
-    return broken
-
-
-def _draw(broken: NDArray[np.int64], chances: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw for each row a code that breaks fewest constraints, after its chances; after equal ones where none has a chance."""
-    least = broken == broken.min(axis=1, keepdims=True)
-    scaled = np.where(least, chances, 0.0)
-    scaled = np.where(scaled.sum(axis=1, keepdims=True) > 0, scaled, least)
-    upto = scaled.cumsum(axis=1)
-    spot = rng.random(len(broken))[:, None] * upto[:, -1:]
-    chosen: NDArray[np.int64] = np.argmax(upto > spot, axis=1)
-    return chosen
+def _combination(columns: tuple[int, ...], mask: NDArray[np.bool_]) -> ForbiddenCombination:
+    kept = np.array(mask, dtype=np.bool_)
+    kept.flags.writeable = False
+    return ForbiddenCombination(columns, kept)
 
 
 def _forbidden_codes(column: Column, listed: Listed) -> NDArray[np.bool_]:

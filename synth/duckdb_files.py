@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from synth.column_names import check_distinct
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -36,7 +38,7 @@ def open_file(path: str, connection: duckdb.DuckDBPyConnection, missing: Sequenc
     Raises
     ------
     FileNotFoundError : no such file.
-    ValueError : another suffix, a file that is none of its kind, or files whose headers differ.
+    ValueError : another suffix, a file that is none of its kind, a name that occurs twice, or files whose headers differ.
     """
     if not path.lower().endswith((*PARQUET, *DELIMITED)):
         raise ValueError(
@@ -75,10 +77,14 @@ def no_values_shown(message: str) -> Iterator[None]:
 
 
 def _header(file: str, connection: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
-    """Return the first line's cells, however they repeat."""
+    """Return the cells of the first line, as they are: DuckDB renames what repeats, and passes over lines it takes for comments."""
     guessed = connection.read_csv(file, header=False, all_varchar=True, sep=",", quotechar='"', escapechar='"', skiprows=0).columns
-    (line,) = _strict_text([file], guessed, connection, [], has_header=False).limit(1).fetchall()
-    return tuple(str(cell) for cell in line)
+    lines = _strict_text([file], guessed, connection, [""], has_header=False).limit(1).fetchall()
+    if not lines:
+        raise ValueError(f"{file!r} is empty; its first line must hold the columns' names")
+    header = tuple(cell or "" for cell in lines[0])
+    check_distinct(header)
+    return header
 
 
 def _strict_text(

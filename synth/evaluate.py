@@ -20,12 +20,15 @@ from numpy.typing import NDArray
 from mechanisms.json_ready import JsonValue, json_record
 from synth.count_source import CountSource
 from synth.encoded import EncodedTable
+from synth.error_views import draw_errors, error_html
 from synth.open_counts import count_source, table_in_memory
 from synth.queries.family import QueryFamily, Workload
 from synth.queries.marginals import Marginals, marginal_groups
 from synth.schema import Schema
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from synth.open_counts import Countable
 
 NOT_PRIVATE = "computed from the real table without noise: for evaluation only, not to be published"
@@ -66,6 +69,18 @@ class WorkloadError:
         """Return the JSON-ready record."""
         own = {name: getattr(self, name) for name in ("avg_tv", "max_tv", "avg_cell", "max_cell", "rmse", "groups")}
         return json_record({"schema_version": 1, **own, "private": False, "note": NOT_PRIVATE})
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw a heat map of the total variation of every pair of columns; returns the axes.
+
+        Raises
+        ------
+        ValueError : a workload without marginals of one or two columns.
+        """
+        return draw_errors(self, ax)
+
+    def _repr_html_(self) -> str:
+        return error_html(self, NOT_PRIVATE)
 
 
 def workload_error(

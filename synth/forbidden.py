@@ -1,7 +1,7 @@
 """Combinations of values that no row of an output table may have: a married child, a pregnant man.
 
 A rule names k columns and a boolean array over their cells, true where a row may not be; rules are public, part of what is known about the
-domain. Optimizers refuse moves into forbidden cells; a start that has some is repaired first (`repair_start`).
+domain. Optimizers refuse moves into forbidden cells; a start that has some is repaired first (`synth.repair`).
 """
 
 from __future__ import annotations
@@ -13,14 +13,12 @@ import numpy as np
 from numba import njit  # type: ignore[import-untyped, unused-ignore]
 from numpy.typing import NDArray
 
-from mechanisms.randomness import RngLike, as_generator
 from synth.encoded import Codes
 
 Rule = tuple[tuple[int, ...], NDArray[np.bool_]]
 Places = NDArray[np.int64]
 
 HUGE = 1e30  # worse than any move, and still finite when a hundred million are added in single precision
-_ROUNDS = 100
 
 
 class ForbiddenCells:
@@ -61,52 +59,6 @@ class ForbiddenCells:
             strides = self.stride[self.first[rule] : self.first[rule + 1]]
             found |= self.mask[self.start[rule] + codes[:, columns].astype(np.int64) @ strides]
         return found
-
-
-def repair_start(codes: Codes, sizes: tuple[int, ...], forbidden: Sequence[Rule], rng: RngLike = None) -> Codes:
-    """Return a table without forbidden rows, changed as little as easily found.
-
-    A row in a forbidden cell takes one value from another row of the table, drawn at random, and again until it's allowed; so one-way
-    counts change little. After 100 rounds the rows that are left become copies of allowed rows.
-
-    Parameters
-    ----------
-    codes : (n, d).
-    sizes : number of codes of every column.
-    forbidden : (columns, mask) pairs.
-    rng : of the draws.
-
-    Raises
-    ------
-    ValueError : every row is forbidden and no exchange of values helps.
-
-    Examples
-    --------
-    >>> rule = ((0, 1), np.array([[False, True], [True, False]]))
-    >>> repaired = repair_start(np.array([[0, 1], [1, 1], [0, 0], [1, 0]], dtype=np.int32), (2, 2), [rule], rng=0)
-    >>> bool(ForbiddenCells([rule], (2, 2)).violations(repaired).any())
-    False
-    """
-    rng = as_generator(rng)
-    rules = ForbiddenCells(forbidden, sizes)
-    codes = np.array(codes, dtype=np.int32, order="C", ndmin=2)
-    involved = np.unique(rules.column)
-    for _ in range(_ROUNDS):
-        bad = np.flatnonzero(rules.violations(codes))
-        if not len(bad):
-            return codes
-        trial = codes[bad]
-        column = rng.choice(involved, size=len(bad))
-        trial[np.arange(len(bad)), column] = codes[rng.integers(len(codes), size=len(bad)), column]
-        codes[bad] = trial
-    bad_rows = rules.violations(codes)
-    allowed = np.flatnonzero(~bad_rows)
-    if not len(allowed):
-        raise ValueError(
-            "forbidden: no row of the start is allowed, and exchanging values among rows doesn't help; start from allowed rows"
-        )
-    codes[bad_rows] = codes[rng.choice(allowed, size=int(bad_rows.sum()))]
-    return codes
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]

@@ -65,13 +65,13 @@ class Operators:
     """
 
     def __init__(self, schema: Schema, n_rows: int, with_positions: bool, rng: np.random.Generator) -> None:
-        self._schema, self._rng = schema, rng
-        varying = [c for c, size in enumerate(schema.sizes) if size > 1 or (with_positions and is_numeric(schema.columns[c]))]
+        self._schema, self._sizes, self._rng = schema, schema.sizes, rng
+        varying = [c for c, size in enumerate(self._sizes) if size > 1 or (with_positions and is_numeric(schema.columns[c]))]
         if not varying:
             raise ValueError("schema: every column has one code only; there is nothing to fit")
         numeric = [c for c in varying if is_numeric(schema.columns[c])]
         self._categorical = np.array([c for c in varying if c not in numeric], dtype=np.int64)
-        self._mutated = self._turns([c for c in varying for _ in range(math.floor(1 + math.log(schema.sizes[c])))])
+        self._mutated = self._turns([c for c in varying for _ in range(math.floor(1 + math.log(self._sizes[c])))])
         self._drawn = self._turns(numeric)
         self._swapped = self._turns(varying)
         self.available: dict[str, Operator] = {"mutate": self.mutate}
@@ -85,12 +85,12 @@ class Operators:
     def mutate(self, codes: Codes, positions: Positions | None, m: int) -> Proposal:
         """Propose uniformly random codes."""
         proposal = self._copies(codes, positions, self._rng.integers(len(codes), size=(m, 1)))
-        for i in range(m):
-            c = next(self._mutated)
-            code = self._rng.integers(self._schema.sizes[c], size=1)
-            proposal.codes[i, 0, c] = code[0]
-            if proposal.positions is not None:
-                proposal.positions[i, 0, c] = draw_inside(self._schema.columns[c], code, self._rng)[0]
+        turns = _next(self._mutated, m)
+        proposal.codes[np.arange(m), 0, turns] = self._rng.integers(np.array(self._sizes)[turns])
+        if proposal.positions is not None:
+            for c in np.unique(turns):
+                mine = np.flatnonzero(turns == c)
+                proposal.positions[mine, 0, c] = draw_inside(self._schema.columns[c], proposal.codes[mine, 0, c], self._rng)
         return proposal
 
     def continuous(self, codes: Codes, positions: Positions | None, m: int) -> Proposal:
@@ -98,40 +98,39 @@ class Operators:
         proposal = self._copies(codes, positions, self._rng.integers(len(codes), size=(m, 1)))
         if proposal.positions is None or positions is None:
             raise ValueError("positions must be given")
-        ends: dict[int, NDArray[np.float64]] = {}
-        for i in range(m):
-            c = next(self._drawn)
-            column = self._schema.columns[c]
+        turns, uniform = _next(self._drawn, m), self._rng.random((m, 2))
+        for c in np.unique(turns):
+            mine, column = np.flatnonzero(turns == c), self._schema.columns[c]
             if isinstance(column, Categorical):
                 continue
-            if c not in ends:
-                present = positions[codes[:, c] > 0, c] if column.nullable else positions[:, c]
-                inner = np.quantile(present, np.arange(1, _QUANTILES + 1) / (_QUANTILES + 1)) if len(present) else np.empty(0)
-                ends[c] = np.concatenate([[0.0], inner, [1.0]])
-            k = self._rng.integers(len(ends[c]) - 1)
-            code, position = settle(column, [self._rng.uniform(ends[c][k], ends[c][k + 1])])
-            proposal.codes[i, 0, c], proposal.positions[i, 0, c] = code[0], position[0]
+            present = positions[codes[:, c] > 0, c] if column.nullable else positions[:, c]
+            inner = np.quantile(present, np.arange(1, _QUANTILES + 1) / (_QUANTILES + 1)) if len(present) else np.empty(0)
+            ends = np.concatenate([[0.0], inner, [1.0]])
+            interval = (uniform[mine, 0] * (len(ends) - 1)).astype(np.int64)
+            wished = ends[interval] + uniform[mine, 1] * (ends[interval + 1] - ends[interval])
+            proposal.codes[mine, 0, c], proposal.positions[mine, 0, c] = settle(column, wished)
         return proposal
 
     def swap(self, codes: Codes, positions: Positions | None, m: int) -> Proposal:
         """Propose exchanges of one value between two rows."""
         rows = _two_rows(len(codes), m, self._rng)
         proposal = self._copies(codes, positions, rows)
-        for i in range(m):
-            c = next(self._swapped)
-            proposal.codes[i, :, c] = codes[rows[i, ::-1], c]
-            if proposal.positions is not None and positions is not None:
-                proposal.positions[i, :, c] = positions[rows[i, ::-1], c]
+        turns, place = _next(self._swapped, m)[:, None], (np.arange(m)[:, None], np.arange(2)[None])
+        proposal.codes[(*place, turns)] = codes[rows[:, ::-1], turns]
+        if proposal.positions is not None and positions is not None:
+            proposal.positions[(*place, turns)] = positions[rows[:, ::-1], turns]
         return proposal
 
     def crossover(self, codes: Codes, positions: Positions | None, m: int) -> Proposal:
         """Propose copies of one or two categorical values from another row."""
         rows = _two_rows(len(codes), m, self._rng)
         proposal = self._copies(codes, positions, rows[:, :1])
-        for i in range(m):
-            n_copied = min(int(self._rng.integers(1, 3)), len(self._categorical))
-            copied = self._rng.choice(self._categorical, size=n_copied, replace=False)
-            proposal.codes[i, 0, copied] = codes[rows[i, 1], copied]
+        k = len(self._categorical)
+        first = self._rng.integers(k, size=m)
+        second = first if k == 1 else (first + self._rng.integers(1, k, size=m)) % k
+        for chosen in (first, np.where(self._rng.random(m) < 0.5, first, second)):
+            copied = self._categorical[chosen]
+            proposal.codes[np.arange(m), 0, copied] = codes[rows[:, 1], copied]
         return proposal
 
     def _copies(self, codes: Codes, positions: Positions | None, rows: NDArray[np.int64]) -> Proposal:
@@ -141,6 +140,11 @@ class Operators:
         """Yield columns round after round, each round shuffled."""
         while True:
             yield from (int(c) for c in self._rng.permutation(columns))
+
+
+def _next(turns: Iterator[int], m: int) -> NDArray[np.int64]:
+    """Return whose turn it is m times."""
+    return np.fromiter(turns, dtype=np.int64, count=m)
 
 
 def _two_rows(n_rows: int, m: int, rng: np.random.Generator) -> NDArray[np.int64]:

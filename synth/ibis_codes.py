@@ -5,12 +5,14 @@ nothing; the largest over all rows is found by one aggregate query, and becomes 
 leaves.
 
 A bin is found by comparing with its edges, as a tree of log2(bins) comparisons, so that a value on an edge lands where it does in memory.
-Edges go as text, cast to float64: SQL reads 0.1 as a decimal. Days, hours and so on are taken from the calendar and the clock, so where a
-backend has a zone of its own for times without one (Spark), they are of its session.
+Edges go as text, cast to float64, since SQL may read 0.1 as a decimal. Days, hours and so on are taken from the calendar and the clock;
+where a backend keeps times in a zone (Spark's TIMESTAMP), they are those of its session. ibis can't ask Spark for microseconds, so a column
+of unit "us" is refused there.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -69,6 +71,10 @@ def _value(table: ir.Table, column: Column) -> ir.Value:
         raise ValueError(f"column {column.name!r} is declared {column.kind}{content}, and holds {kind}; {remedy}")
     if kind.is_timestamp() and kind.timezone is not None:
         raise ValueError(f"column {column.name!r} has a time zone; convert it to times without one, all of the same zone")
+    if kind.is_timestamp() and kind.scale is not None and kind.scale < 6:
+        return value.cast(
+            "timestamp(6)"
+        )  # DuckDB reads the hour of a coarse time by way of nanoseconds, which reach from 1677 to 2262 only
     if not is_number:
         return value
     return value.cast("int64" if kind.is_signed_integer() else "float64")
@@ -88,7 +94,8 @@ def _problem(value: ir.Value, column: Column) -> ir.IntegerValue:
     elif isinstance(column, Datetime):
         checks.append((_units_since_1970(value, column.unit).isnull(), _INFINITE))  # DuckDB's "infinity" has no year
     elif value.type().is_floating():
-        checks.append((value.isinf(), _INFINITE))
+        largest = _number(sys.float_info.max)
+        checks.append(((value > largest) | (value < -largest), _INFINITE))  # not isinf, which ibis 12 makes a constant for Spark
         if isinstance(column, Ordinal):
             near = _clipped(value, -_EXACT, _EXACT)
             checks.append((near != near.floor(), _FRACTION))
@@ -126,8 +133,13 @@ def _bin(value: ir.Value, edges: Sequence[float], first: int, last: int) -> ir.I
     if first == last:
         return ibis.literal(first, "int64")
     middle = (first + last) // 2
-    edge = ibis.literal(repr(edges[middle])).cast("float64")
-    return ibis.ifelse(value < edge, _bin(value, edges, first, middle), _bin(value, edges, middle + 1, last))
+    return ibis.ifelse(value < _number(edges[middle]), _bin(value, edges, first, middle), _bin(value, edges, middle + 1, last))
+
+
+def _number(value: float) -> ir.FloatingScalar:
+    import ibis
+
+    return ibis.literal(repr(value)).cast("float64")
 
 
 def _units_since_1970(value: ir.Value, unit: str) -> ir.IntegerValue:
@@ -149,6 +161,6 @@ def _units_since_1970(value: ir.Value, unit: str) -> ir.IntegerValue:
         if name == unit:
             return count
     if unit in ("ms", "us"):
-        micros = value.microsecond().cast("int64") if value.type().is_timestamp() else ibis.literal(0, "int64")
-        return count * 1_000_000 + micros if unit == "us" else count * 1_000 + micros // 1_000
+        per_second, part = (1_000, "millisecond") if unit == "ms" else (1_000_000, "microsecond")
+        return count * per_second + (getattr(value, part)().cast("int64") if value.type().is_timestamp() else 0)
     return count

@@ -56,11 +56,12 @@ class IbisCounts:
     Examples
     --------
     >>> import ibis
+    >>> import pyarrow as pa
     >>> from synth.schema import Categorical, Ordinal
     >>> schema = Schema((Categorical("sex", ("f", "m")), Ordinal("grade", 1, 3)))
-    >>> table = ibis.memtable({"sex": ["f", "m", "f"], "grade": [2, 3, 9]})
-    >>> source = IbisCounts(table, schema)  # doctest: +SKIP
-    >>> source.n_rows, source.marginals([(0, 1)])[0].tolist()  # doctest: +SKIP
+    >>> table = ibis.memtable(pa.table({"sex": ["f", "m", "f"], "grade": [2, 3, 9]}))
+    >>> source = IbisCounts(table, schema)
+    >>> source.n_rows, source.marginals([(0, 1)])[0].tolist()
     (3, [[0, 1, 1], [0, 0, 1]])
     """
 

@@ -23,11 +23,10 @@ from numba import njit  # type: ignore[import-untyped, unused-ignore]
 from numpy.typing import NDArray
 
 from mechanisms.randomness import RngLike
-from mechanisms.validation import non_negative
 from synth.encoded import Codes
 from synth.forbidden import Places, Rule, hide_forbidden
 from synth.pairwise import fit_pairs
-from synth.sweeps import Floats, Progress, Task, descend
+from synth.sweeps import MAX_PASSES, MIN_GAIN, Descent, Floats, Plan, Progress, Task
 from synth.targets import Fit, MarginalTarget
 
 LARGEST_MATRIX = 2**13  # values of all columns, 256 MB: beyond, the matrix of all pairs isn't made
@@ -39,7 +38,8 @@ def fit_marginals(
     start: Codes,
     *,
     total: float,
-    min_gain: float = 1.0,
+    min_gain: float = MIN_GAIN,
+    max_passes: int = MAX_PASSES,
     noise_floor: float | None = None,
     max_sweeps: int = 60,
     rng: RngLike = None,
@@ -54,12 +54,13 @@ def fit_marginals(
     Parameters
     ----------
     targets : noisy marginals of one or more columns.
-    sizes, start, total, min_gain, noise_floor, max_sweeps, rng, forbidden, progress : as `fit_pairs`.
+    sizes, start, total, min_gain, max_passes, noise_floor, max_sweeps, rng, forbidden, progress : as `fit_pairs`.
 
     Examples
     --------
-    >>> target = MarginalTarget((0, 1, 2), np.full((2, 2, 2), 5), sigma=0.0)
-    >>> fit_marginals([target], (2, 2, 2), np.zeros((40, 3), dtype=np.int32), total=40, min_gain=0.0, rng=0).fitness
+    >>> even = [[[10, 0], [0, 10]], [[0, 10], [10, 0]]]
+    >>> start = np.arange(40)[:, None] // [1, 2, 4] % 2
+    >>> fit_marginals([MarginalTarget((0, 1, 2), even, sigma=0.0)], (2, 2, 2), start, total=40, rng=0).fitness
     0.0
     """
     pairs = all(len(target.columns) <= 2 for target in targets) and sum(sizes) <= LARGEST_MATRIX
@@ -69,6 +70,7 @@ def fit_marginals(
         start,
         total=total,
         min_gain=min_gain,
+        max_passes=max_passes,
         noise_floor=noise_floor,
         max_sweeps=max_sweeps,
         rng=rng,
@@ -83,7 +85,8 @@ def fit_k_way(
     start: Codes,
     *,
     total: float,
-    min_gain: float = 1.0,
+    min_gain: float = MIN_GAIN,
+    max_passes: int = MAX_PASSES,
     noise_floor: float | None = None,
     max_sweeps: int = 60,
     rng: RngLike = None,
@@ -95,7 +98,7 @@ def fit_k_way(
     Parameters
     ----------
     targets : noisy marginals of one or more columns.
-    sizes, start, total, min_gain, noise_floor, max_sweeps, rng, forbidden, progress : as `fit_pairs`.
+    sizes, start, total, min_gain, max_passes, noise_floor, max_sweeps, rng, forbidden, progress : as `fit_pairs`.
 
     Raises
     ------
@@ -106,8 +109,8 @@ def fit_k_way(
     Post-processing of the targets: costs no privacy.
     """
     task = Task(targets, sizes, start, total, forbidden)
-    engine = GroupEngine(task, non_negative(min_gain=min_gain))
-    return descend(engine, task, noise_floor=noise_floor, max_sweeps=max_sweeps, rng=rng, progress=progress)
+    plan = Plan(min_gain, max_passes, noise_floor, max_sweeps, progress)
+    return Descent(GroupEngine(task, plan.min_gain), task, plan, rng).run()
 
 
 class GroupEngine:
@@ -130,9 +133,10 @@ class GroupEngine:
         strides = [np.cumprod([1, *target.answer.shape[:0:-1]])[::-1] for target in targets]
         self._stride: Places = np.concatenate([np.zeros(0, dtype=np.int64), *strides])
         self._weight = np.array([target.weight for target in targets], dtype=np.float64)
-        self._target = task.scale * np.concatenate([np.zeros(0), *(target.answer.ravel() for target in targets)])
+        self._answer = task.scale * np.concatenate([np.zeros(0), *(target.answer.ravel() for target in targets)])
+        self._wanted = self._answer.copy()  # z
         self._cell_weight = np.repeat(self._weight, np.diff(self._start))
-        self._residual = np.zeros(len(self._target))
+        self._residual = np.zeros(len(self._answer))
         self._least = task.least_gains(min_gain)
         self._weights = np.zeros(len(task.sizes))
         np.add.at(self._weights, self._column, np.repeat(self._weight, np.diff(self._first)))
@@ -142,15 +146,18 @@ class GroupEngine:
         """Return the present table, (n', d)."""
         return np.ascontiguousarray(self._rows - self._offset[:-1], dtype=np.int32)
 
-    def recount(self) -> float:
-        """Count the table from scratch, replace the residuals, and return F exactly."""
-        counts = np.zeros(len(self._target), dtype=np.int64)
+    def recount(self, *, lift: bool = False) -> float:
+        """Count the table from scratch, add what is left to the targets if asked, replace the residuals; return F exactly, of y."""
+        counts = np.zeros(len(self._answer), dtype=np.int64)
         _count(self._rows, self._offset, self._start, self._first, self._column, self._stride, counts)
-        self._residual[:] = self._cell_weight * (counts - self._target)
-        return self.fitness()
+        difference = counts - self._answer
+        if lift:
+            self._wanted -= difference
+        self._residual[:] = self._cell_weight * (counts - self._wanted)
+        return float(np.dot(self._cell_weight, difference**2))
 
     def fitness(self) -> float:
-        """Return F from the running sums."""
+        """Return F from the running sums, of the targets as they are."""
         return float(np.sum(self._residual**2 / self._cell_weight))
 
     def changes(self, row: int) -> Floats:

@@ -2,7 +2,8 @@
 
     one_shot   discrete Gaussian answers of all marginals, fitted from independent columns with the minimum-gain rule
     adaptive   one-ways, then the worst pairs of a forest model (`synth.adaptive`), fitted to the model's answers of all pairs
-    auto       2 % of rho on one-ways first, kept and pooled with what follows; each branch then has half of delta (`synth.adaptive.mode`)
+    auto       2 % of rho on one-ways first, kept and pooled with what follows; each branch then has half of delta (`synth.adaptive.mode`),
+               unless both are charged in zCDP, where no such price is due: the ledger adds up whichever branch is taken
 
 Guarantee: (epsilon, delta)-DP under the plan's relation: one shot by the exact curve of its discrete Gaussians (`synth.budget`), adaptive
 by zCDP. Fits read noisy answers only.
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms.accounting.ledger import Ledger
+from mechanisms.errors import InsufficientEvidenceError
 from mechanisms.guarantee import Neighboring, PrivacyGuarantee
 from mechanisms.noise.source import noise_assumptions
 from synth.adaptive.forest import sample_forest
@@ -26,11 +28,12 @@ from synth.budget import adaptive_budget, marginal_sensitivity, one_shot_budget
 from synth.consistency import consistent_one_ways
 from synth.count_source import CountSource
 from synth.encoded import Codes, EncodedTable
-from synth.forbidden import repair_start
 from synth.k_way import fit_marginals
 from synth.measure import MarginalAnswer, budget_shares, measure_marginals, valid_groups, weighted_targets
 from synth.plan import FitPlan, FitTools, Mode, SynthesisRun
+from synth.repair import repair_rows
 from synth.start import independent_start
+from synth.sweeps import MIN_GAIN
 from synth.targets import Fit, MarginalTarget
 
 Groups = Sequence[tuple[int, ...]]
@@ -39,28 +42,33 @@ MODEL_WEIGHT = 0.3  # of pairs that the adaptive mode's model only implies
 MODEL_SWEEPS = 3
 
 
-def fit_marginal_workload(source: CountSource, groups: Groups, plan: FitPlan, tools: FitTools) -> SynthesisRun:
+def fit_marginal_workload(
+    source: CountSource, groups: Groups, plan: FitPlan, tools: FitTools, ledger: Ledger | None = None
+) -> SynthesisRun:
     """Return a table for marginals of any order, by the plan's mode.
 
     Parameters
     ----------
     source : the sensitive table.
     groups : columns of each marginal, increasing places in the schema.
+    ledger : of releases before this fit under the same budget in zCDP (`synth.domain`): what is left of it is spent. None: a budget of
+        this fit's own, for the plan's epsilon and delta.
 
     Raises
     ------
     ValueError : groups that don't fit the schema, or a mode that can't serve them; nothing is drawn then.
+    InsufficientEvidenceError : the number of rows is secret, and its noisy estimate is below 1; the budget is spent then.
     """
     groups = valid_groups(groups, source.schema, max_cells=plan.max_cells, neighboring=plan.neighboring)
     _require_cover(groups, source)
     mode = _possible_mode(groups, plan)
     if mode == "auto":
-        return _fit_by_rule(source, groups, plan, tools)
+        return _fit_by_rule(source, groups, plan, tools, ledger)
     if mode == "one_shot":
-        return _fit_one_shot(source, groups, plan, tools)
-    budget = adaptive_budget(epsilon=plan.epsilon, delta=plan.delta, neighboring=plan.neighboring)
-    ledger = budget.ledger()
-    return _fit_adaptively(source, groups, plan, tools, ledger, first=())
+        own = ledger or _one_shot_ledger(budget_shares(_cells(source, groups), plan.budget), sum(_cells(source, groups)), plan.delta, plan)
+        return _fit_answers(source, _measured(source, groups, own.left, plan, tools, own), (), plan, tools, own)
+    own = ledger or adaptive_budget(epsilon=plan.epsilon, delta=plan.delta, neighboring=plan.neighboring).ledger()
+    return _fit_adaptively(source, groups, plan, tools, own, first=())
 
 
 def _require_cover(groups: Groups, source: CountSource) -> None:
@@ -80,36 +88,35 @@ def _possible_mode(groups: Groups, plan: FitPlan) -> str:
     return "one_shot"
 
 
-def _fit_one_shot(source: CountSource, groups: Groups, plan: FitPlan, tools: FitTools) -> SynthesisRun:
-    cells = _cells(source, groups)
-    shares = budget_shares(cells, plan.budget)
-    budget = one_shot_budget(
-        epsilon=plan.epsilon, delta=plan.delta, neighboring=plan.neighboring, shares=list(shares), n_draws=int(sum(cells))
-    )
-    ledger = budget.ledger()
-    answers = _measured(source, groups, budget.rho, plan, tools, ledger)
-    return _fit_answers(source, answers, (), plan, tools, ledger)
+def _one_shot_ledger(shares: NDArray[np.float64], n_draws: int, delta: float, plan: FitPlan) -> Ledger:
+    budget = one_shot_budget(epsilon=plan.epsilon, delta=delta, neighboring=plan.neighboring, shares=list(shares), n_draws=n_draws)
+    return budget.ledger()
 
 
-def _fit_by_rule(source: CountSource, groups: Groups, plan: FitPlan, tools: FitTools) -> SynthesisRun:
-    """Look at noisy one-ways, then take a branch; both branches are calibrated at delta / 2, with one scale for the one-ways."""
-    d, cells = len(source.schema), _cells(source, groups)
-    shares = [FIRST_SHARE / d] * d + list((1 - FIRST_SHARE) * budget_shares(cells, plan.budget))
-    n_draws, half = sum(cells) + sum(source.schema.sizes), plan.delta / 2
-    one_shot = one_shot_budget(epsilon=plan.epsilon, delta=half, neighboring=plan.neighboring, shares=shares, n_draws=n_draws)
-    adaptive = adaptive_budget(epsilon=plan.epsilon, delta=half, neighboring=plan.neighboring)
-    ledger, rest = one_shot.ledger(), (1 - FIRST_SHARE) * one_shot.rho
-    first = measure_one_ways(source, rho=FIRST_SHARE * one_shot.rho, neighboring=plan.neighboring, noise=tools.noise, ledger=ledger)
+def _fit_by_rule(source: CountSource, groups: Groups, plan: FitPlan, tools: FitTools, ledger: Ledger | None) -> SynthesisRun:
+    """Look at noisy one-ways, then take a branch; both branches have one scale for the one-ways."""
+    pairs = budget_shares(_cells(source, groups), plan.budget)
+    one_shot, adaptive = (ledger, ledger) if ledger else _ledgers_of_both(source, groups, pairs, plan)
+    first = measure_one_ways(source, rho=FIRST_SHARE * one_shot.left, neighboring=plan.neighboring, noise=tools.noise, ledger=one_shot)
     one_ways = _one_ways(source, first, plan)
-    sigmas = marginal_sensitivity(plan.neighboring) / np.sqrt(2 * rest * budget_shares(cells, plan.budget))
+    sigmas = marginal_sensitivity(plan.neighboring) / np.sqrt(2 * one_shot.left * pairs)
     ratio = noise_ratio(one_ways, groups, list(sigmas), total=float(one_ways[0].sum()))
     if ratio <= plan.mode_threshold:
-        answers = _measured(source, groups, rest, plan, tools, ledger)
-        return replace(_fit_answers(source, answers, first, plan, tools, ledger), noise_ratio=ratio)
-    open_ledger = adaptive.ledger()
-    for entry in ledger.entries:
-        open_ledger.spend_rho(entry.step, entry.mechanism, sensitivity=entry.sensitivity, scale=entry.scale, rho=entry.rho)
-    return replace(_fit_adaptively(source, groups, plan, tools, open_ledger, first=first), noise_ratio=ratio)
+        answers = _measured(source, groups, one_shot.left, plan, tools, one_shot)
+        return replace(_fit_answers(source, answers, first, plan, tools, one_shot), noise_ratio=ratio)
+    if adaptive is not one_shot:
+        for entry in one_shot.entries:
+            adaptive.spend_rho(entry.step, entry.mechanism, sensitivity=entry.sensitivity, scale=entry.scale, rho=entry.rho)
+    return replace(_fit_adaptively(source, groups, plan, tools, adaptive, first=first), noise_ratio=ratio)
+
+
+def _ledgers_of_both(source: CountSource, groups: Groups, pairs: NDArray[np.float64], plan: FitPlan) -> tuple[Ledger, Ledger]:
+    """Return the ledgers of the one-shot and of the adaptive branch, each calibrated at delta / 2."""
+    d = len(source.schema)
+    shares = np.concatenate([np.full(d, FIRST_SHARE / d), (1 - FIRST_SHARE) * pairs])
+    n_draws = sum(_cells(source, groups)) + sum(source.schema.sizes)
+    adaptive = adaptive_budget(epsilon=plan.epsilon, delta=plan.delta / 2, neighboring=plan.neighboring)
+    return _one_shot_ledger(shares, n_draws, plan.delta / 2, plan), adaptive.ledger()
 
 
 def _measured(source: CountSource, groups: Groups, rho: float, plan: FitPlan, tools: FitTools, ledger: Ledger) -> list[MarginalAnswer]:
@@ -136,14 +143,14 @@ def _fit_answers(
     """Fit one-shot answers from independent columns; one-ways measured first are pooled into the start."""
     sizes = source.schema.sizes
     one_ways = _one_ways(source, [*answers, *first], plan)
-    total = float(one_ways[0].sum())
-    start = _allowed(independent_start(one_ways, _n_rows(total, plan), tools.rng), sizes, plan, tools)
+    total = _require_rows(float(one_ways[0].sum()))
+    start = _allowed(independent_start(one_ways, _n_rows(total, plan), tools.rng), one_ways, plan, tools)
     fit = fit_marginals(
         weighted_targets(answers),
         sizes,
         start,
-        total=max(total, 1.0),
-        min_gain=plan.min_gain,
+        total=total,
+        min_gain=MIN_GAIN if plan.min_gain is None else plan.min_gain,
         noise_floor=plan.noise_floor,
         max_sweeps=plan.max_sweeps,
         rng=tools.rng,
@@ -169,13 +176,13 @@ def _fit_adaptively(
         ledger=ledger,
         recipe=plan.recipe,
     )
-    total, sizes = float(one_ways[0].sum()), source.schema.sizes
-    start = _allowed(sample_forest(model.forest, _n_rows(total, plan), tools.rng), sizes, plan, tools)
+    total, sizes = _require_rows(float(one_ways[0].sum())), source.schema.sizes
+    start = _allowed(sample_forest(model.forest, _n_rows(total, plan), tools.rng), one_ways, plan, tools)
     fit = fit_marginals(
         _model_targets(model),
         sizes,
         start,
-        total=max(total, 1.0),
+        total=total,
         min_gain=0.0,
         max_sweeps=min(MODEL_SWEEPS, plan.max_sweeps),
         rng=tools.rng,
@@ -195,12 +202,23 @@ def _one_ways(source: CountSource, answers: Sequence[MarginalAnswer], plan: FitP
     return [one.counts for one in consistent_one_ways(answers, source.schema.sizes, total=total)]
 
 
+def _require_rows(total: float) -> float:
+    if total < 1:
+        raise InsufficientEvidenceError(
+            "the noisy number of rows is below 1: the budget is too small for this workload; take a larger epsilon, coarser columns, or "
+            "mode='adaptive'"
+        )
+    return total
+
+
 def _n_rows(total: float, plan: FitPlan) -> int:
     return plan.n_synthetic or max(1, round(total))
 
 
-def _allowed(start: Codes, sizes: tuple[int, ...], plan: FitPlan, tools: FitTools) -> Codes:
-    return repair_start(start, sizes, plan.forbidden, tools.rng) if plan.forbidden else start
+def _allowed(start: Codes, one_ways: Sequence[NDArray[np.float64]], plan: FitPlan, tools: FitTools) -> Codes:
+    if not plan.forbidden:
+        return start
+    return repair_rows(start, plan.forbidden, [len(one) for one in one_ways], tools.rng, weights=one_ways)
 
 
 def _run(

@@ -1,9 +1,11 @@
 """The move engine for thresholds on sums: halfspaces, prefixes, trees, marginals of any order.
 
 A sweep visits all n' rows in random order. For the visited row the exact change of the objective under every single-value move is computed
-(`synth.move_kernel`), and the best move is taken if its gain exceeds `min_gain` standard deviations of its noise. Candidates of a numeric
-column are one random position inside each of its codes, drawn anew for every sweep, so that positions stay spread; a column with more than
-256 codes shows 256 of them a sweep, one from each of as many equal ranges. Counts are refreshed from scratch at the start of every sweep.
+(`synth.move_kernel`), and the best move is taken if its gain exceeds `min_gain` standard deviations of its noise. Where queries read
+positions, candidates of a numeric column are up to 4 random positions inside each of its codes, drawn anew for every sweep, so that
+positions stay spread, and its two bounds, where clipped values pile up. A column with more than 256 codes shows 256 of them a sweep, one
+from each of as many equal ranges. Counts are refreshed from scratch at the start of every sweep. The fit ends when few rows move, or when
+the objective falls by less than 0.5 % of itself in a sweep.
 
 Where the genetic algorithm tries 50 random changes a generation and keeps one at most, this looks at all of them for each row.
 
@@ -23,16 +25,17 @@ from mechanisms.randomness import RngLike, as_generator
 from mechanisms.validation import non_negative, whole_number
 from synth.encoded import Codes, EncodedTable, Positions
 from synth.forbidden import Rule
-from synth.move_kernel import find_runs, visit_rows
-from synth.positions import draw_inside
+from synth.move_candidates import Candidates
+from synth.move_kernel import visit_rows
 from synth.queries.family import AdditiveFamily
 from synth.query_start import blocked_candidates, start_rows
 from synth.query_targets import FamilyTarget, Objective, QueryFit
 from synth.schema import Schema
 from synth.sweeps import FEW_MOVES, Progress
 
-MAX_CANDIDATES = 256
 _BATCH = 32
+_LEAST_CHANGE = 0.005
+_TOLERANCE = 1e-4
 
 
 def fit_moves(
@@ -71,7 +74,7 @@ def fit_moves(
 
     Raises
     ------
-    ValueError, TypeError : an argument out of range, a family that is not additive, or a start of another shape.
+    ValueError, TypeError : an argument out of range, a family that is not additive or contradicts itself, or a start of another shape.
 
     Guarantee
     ---------
@@ -94,23 +97,21 @@ def fit_moves(
     floor = -1.0 if noise_floor is None else non_negative(noise_floor=noise_floor) * objective.noise_energy
     noise = (2 * non_negative(min_gain=min_gain)) ** 2 * objective.variance
     counts = objective.counts(codes, positions)
-    history, stopped = [objective.fitness(counts)], "max_sweeps"
-    best = (history[0], codes.copy(), None if positions is None else positions.copy())
-    for sweep in range(max_sweeps):
-        if history[-1] <= floor:
-            stopped = "noise_floor"
-            break
+    history = [objective.fitness(counts)]
+    best, stopped = (codes.copy(), _copy(positions)), "max_sweeps" if history[0] > floor else "noise_floor"
+    while stopped == "max_sweeps" and len(history) <= max_sweeps:
         n_moves = _sweep(objective, schema, codes, positions, objective.residual(counts), noise, forbidden, rng)
         counts = objective.counts(codes, positions)
         history.append(objective.fitness(counts))
-        if history[-1] <= best[0]:
-            best = (history[-1], codes.copy(), None if positions is None else positions.copy())
+        if history[-1] == min(history):
+            best = codes.copy(), _copy(positions)
         if progress is not None:
-            progress(sweep + 1, max_sweeps, "sweeps")
-        if n_moves < max(FEW_MOVES * n_rows, 1):
+            progress(len(history) - 1, max_sweeps, "sweeps")
+        if history[-1] <= floor:
+            stopped = "noise_floor"
+        elif n_moves < max(FEW_MOVES * n_rows, 1) or history[-2] - history[-1] < _LEAST_CHANGE * history[-2]:
             stopped = "converged"
-            break
-    return QueryFit(best[1], best[2], best[0], objective.noise_energy, tuple(history), stopped)
+    return QueryFit(*best, min(history), objective.noise_energy, tuple(history), stopped)
 
 
 def require_additive(targets: Sequence[FamilyTarget]) -> None:
@@ -120,60 +121,14 @@ def require_additive(targets: Sequence[FamilyTarget]) -> None:
             raise TypeError(f"{type(target.family).__name__} is not an AdditiveFamily; fit it with fit_genetic")
 
 
-class Candidates:
-    """One sweep's candidate values and their contributions, in the layout of `synth.move_kernel`."""
-
-    def __init__(self, objective: Objective, schema: Schema, rng: np.random.Generator) -> None:
-        self._families = [family for family in objective.families if isinstance(family, AdditiveFamily)]
-        self.codes = [_some_codes(column.size, rng) for column in schema]
-        self.positions = [draw_inside(column, codes, rng) for column, codes in zip(schema, self.codes, strict=True)]
-        self.values = np.cumsum([0, *(len(codes) for codes in self.codes)])
-        offsets = np.cumsum([0, *(family.n_queries for family in self._families)])
-        touched = [
-            np.concatenate([family.touched(c) + offset for family, offset in zip(self._families, offsets, strict=False)])
-            for c in range(len(schema))
-        ]
-        self.query = np.concatenate(touched).astype(np.uint32)
-        self.pairs = np.cumsum([0, *(len(queries) for queries in touched)])
-        parts = [np.ascontiguousarray(self.contributions(c, self.codes[c], self.positions[c]).T) for c in range(len(schema))]
-        self.low = np.concatenate([part.min(axis=1) for part in parts])
-        self.high = np.concatenate([part.max(axis=1) for part in parts])
-        self.table = np.concatenate([part.ravel() for part in parts])
-        self.begins = np.cumsum([0, *(part.size for part in parts)])[:-1]
-        self.run = np.empty((len(self.query), 2), dtype=np.int64)
-        for part, first, last in zip(parts, self.pairs[:-1], self.pairs[1:], strict=True):
-            find_runs(part, self.low[first:last], self.high[first:last], self.run[first:last])
-        self.threshold = np.concatenate([family.thresholds for family in self._families]).astype(np.float32)
-
-    def contributions(self, column: int, codes: NDArray[np.int32], positions: NDArray[np.float64] | None) -> NDArray[np.float32]:
-        """Return V of m values of a column, (m, pairs of the column)."""
-        return np.concatenate([family.contributions(column, codes, positions) for family in self._families], axis=1)
-
-    def of_rows(self, codes: Codes, positions: Positions | None) -> NDArray[np.float32]:
-        """Return V of rows' own values, (m, L)."""
-        columns = range(codes.shape[1])
-        own = [self.contributions(c, codes[:, c], None if positions is None else positions[:, c]) for c in columns]
-        return np.concatenate(own, axis=1)
-
-    def layout(self) -> tuple[NDArray[np.generic], ...]:
-        """Return what the kernel reads of the candidates, in its order."""
-        return (self.query, self.pairs, self.values, self.table, self.begins, self.low, self.high, self.run, self.threshold)
-
-    def move(self, codes: Codes, positions: Positions | None, rows: NDArray[np.int64], chosen: NDArray[np.int64]) -> int:
-        """Give each row its chosen candidate, in place, where it has one; return how many have."""
-        moved, picks = rows[chosen >= 0], chosen[chosen >= 0]
-        columns = np.searchsorted(self.values, picks, side="right") - 1
-        codes[moved, columns] = np.concatenate(self.codes)[picks]
-        if positions is not None:
-            positions[moved, columns] = np.concatenate(self.positions)[picks]
-        return len(moved)
-
-
-def _some_codes(size: int, rng: np.random.Generator) -> NDArray[np.int32]:
-    if size <= MAX_CANDIDATES:
-        return np.arange(size, dtype=np.int32)
-    edges = np.linspace(0, size, MAX_CANDIDATES + 1).astype(np.int64)
-    return rng.integers(edges[:-1], edges[1:]).astype(np.int32)
+def require_consistent(objective: Objective, candidates: Candidates, codes: Codes, positions: Positions | None) -> None:
+    """Raise ValueError where the additive form says other than `row_answers`, up to single precision."""
+    slack = np.tile(candidates.threshold.astype(np.float64), (len(codes), 1))
+    for row, own in enumerate(candidates.of_rows(codes, positions)):
+        np.subtract.at(slack[row], candidates.query, own)
+    wrong = (slack >= 0) != objective.row_answers(codes, positions)
+    if (wrong & (np.abs(slack) > _TOLERANCE * (1 + np.abs(candidates.threshold)))).any():
+        raise ValueError("targets: thresholds and contributions of a family contradict its row_answers; correct the family")
 
 
 def _sweep(
@@ -188,6 +143,7 @@ def _sweep(
 ) -> int:
     """Visit all rows once, changing them in place; return the number of moves."""
     candidates = Candidates(objective, schema, rng)
+    require_consistent(objective, candidates, codes[:_BATCH], None if positions is None else positions[:_BATCH])
     order = rng.permutation(len(codes))
     n_moves = 0
     for first in range(0, len(order), _BATCH):
@@ -205,3 +161,7 @@ def _sweep(
         )
         n_moves += candidates.move(codes, positions, rows, chosen)
     return n_moves
+
+
+def _copy(positions: Positions | None) -> Positions | None:
+    return None if positions is None else positions.copy()

@@ -31,10 +31,9 @@ from numba import njit  # type: ignore[import-untyped, unused-ignore]
 from numpy.typing import NDArray
 
 from mechanisms.randomness import RngLike
-from mechanisms.validation import non_negative
 from synth.encoded import Codes
 from synth.forbidden import HUGE, Places, Rule, hide_forbidden
-from synth.sweeps import Floats, Progress, Task, descend
+from synth.sweeps import MAX_PASSES, MIN_GAIN, Descent, Floats, Plan, Progress, Task
 from synth.targets import Fit, MarginalTarget
 
 Residuals = NDArray[np.float32] | NDArray[np.float64]
@@ -49,7 +48,8 @@ def fit_pairs(
     start: Codes,
     *,
     total: float,
-    min_gain: float = 1.0,
+    min_gain: float = MIN_GAIN,
+    max_passes: int = MAX_PASSES,
     noise_floor: float | None = None,
     max_sweeps: int = 60,
     rng: RngLike = None,
@@ -64,9 +64,10 @@ def fit_pairs(
     sizes : number of codes of every column, (d,).
     start : codes of the first table, (n', d); see `synth.start`.
     total : n, the number of rows that the answers count, or its noisy estimate.
-    min_gain : lambda >= 0, what a move must be worth in units of the noise; 0 for exact targets.
-    noise_floor : stop once F is this multiple of the noise energy; None: never.
-    max_sweeps : at most so many visits of each row.
+    min_gain : lambda >= 0, what a move must be worth in units of the noise.
+    max_passes : at most so many passes; 1 where no target has noise, or `min_gain` is 0.
+    noise_floor : stop once the first pass reaches this multiple of the noise energy; None: never.
+    max_sweeps : at most so many visits of each row, over all passes.
     rng : of the order of the rows.
     forbidden : (columns, mask) pairs; no row of the output lies where a mask is true.
     progress : called with (sweeps done, max_sweeps, label).
@@ -87,13 +88,13 @@ def fit_pairs(
     --------
     >>> counts = np.array([[30, 5], [5, 60]])
     >>> start = np.repeat([[0, 0], [0, 1], [1, 0], [1, 1]], 25, axis=0)
-    >>> fit = fit_pairs([MarginalTarget((0, 1), counts, sigma=0.0)], (2, 2), start, total=100, min_gain=0.0, rng=0)
+    >>> fit = fit_pairs([MarginalTarget((0, 1), counts, sigma=0.0)], (2, 2), start, total=100, rng=0)
     >>> fit.fitness, np.bincount(fit.codes @ [2, 1]).tolist(), fit.stopped
     (0.0, [30, 5, 5, 60], 'converged')
     """
     task = Task(targets, sizes, start, total, forbidden)
-    engine = PairEngine(task, non_negative(min_gain=min_gain))
-    return descend(engine, task, noise_floor=noise_floor, max_sweeps=max_sweeps, rng=rng, progress=progress)
+    plan = Plan(min_gain, max_passes, noise_floor, max_sweeps, progress)
+    return Descent(PairEngine(task, plan.min_gain), task, plan, rng).run()
 
 
 class PairEngine:
@@ -124,6 +125,7 @@ class PairEngine:
             self._weight[i, j] += target.weight
             self._weight[j, i] = self._weight[i, j]
         self._gain = task.least_gains(min_gain)
+        self._wanted = [task.scale * target.answer for target in task.targets]  # z
         self._unpriced = 0.0  # part of F that no table changes: several answers of the same columns disagree
 
     @property
@@ -131,17 +133,21 @@ class PairEngine:
         """Return the present table, (n', d)."""
         return np.ascontiguousarray(self._rows[:, :-1] - self._offset[:-1], dtype=np.int32)
 
-    def recount(self) -> float:
-        """Count the table from scratch, replace E, and return F exactly."""
+    def recount(self, *, lift: bool = False) -> float:
+        """Count the table from scratch, add what is left to the targets if asked, replace E; return F exactly, of y."""
         offset, n_values = self._offset, int(self._offset[-1])
         counts = _count(self._rows, offset)
-        residual, fitness = np.zeros((n_values + 1, n_values)), 0.0
-        for target in self._task.targets:
+        residual, fitness, lifted = np.zeros((n_values + 1, n_values)), 0.0, 0.0
+        for target, wanted in zip(self._task.targets, self._wanted, strict=True):
             i, j = target.columns[0], target.columns[-1]
             rows, cols = slice(offset[i], offset[i + 1]), slice(offset[j], offset[j + 1])
             count = counts[rows, cols] if i != j else np.diagonal(counts)[rows]
             difference = count - self._task.scale * target.answer
             fitness += target.weight * float(np.vdot(difference, difference))
+            if lift:
+                wanted -= difference
+            difference = count - wanted
+            lifted += target.weight * float(np.vdot(difference, difference))
             if i == j:
                 residual[-1, rows] += target.weight * difference
             else:
@@ -150,11 +156,11 @@ class PairEngine:
         self._residual[:, self._place] = residual
         drift = np.finfo(self._residual.dtype).eps * self._rows.shape[1] * float(np.abs(residual).max(initial=0.0))
         self._least = np.maximum(self._gain, drift).astype(self._residual.dtype)
-        self._unpriced = fitness - _energy(self._residual, self._weight, offset, self._place)
+        self._unpriced = lifted - _energy(self._residual, self._weight, offset, self._place)
         return fitness
 
     def fitness(self) -> float:
-        """Return F from the running sums."""
+        """Return F from the running sums, of the targets as they are."""
         return self._unpriced + float(_energy(self._residual, self._weight, self._offset, self._place))
 
     def changes(self, row: int) -> Floats:

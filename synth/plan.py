@@ -37,7 +37,7 @@ class FitPlan:
         budget first (`synth.adaptive.mode`).
     budget : how one-shot rho is shared, see `synth.measure`.
     n_synthetic : rows of the fitted table; None: as many as the real one has, as far as that is known.
-    min_gain, noise_floor, max_sweeps : of the fit, see `synth.pairwise`.
+    min_gain, noise_floor, max_sweeps : of the fit, see `synth.sweeps`; min_gain None is the optimizer's own default.
     max_cells : most cells that a marginal may have.
     recipe, mode_threshold : of the adaptive mode, and of the rule.
     forbidden : combinations of values that no output row may have.
@@ -53,7 +53,7 @@ class FitPlan:
     mode: str = "auto"
     budget: str = "cube_root"
     n_synthetic: int | None = None
-    min_gain: float = 1.0
+    min_gain: float | None = None
     noise_floor: float | None = None
     max_sweeps: int = 60
     max_cells: int = MAX_CELLS
@@ -67,12 +67,13 @@ class FitPlan:
         marginal_sensitivity(self.neighboring)
         one_of(MODES, mode=self.mode)
         one_of(tuple(SHARES), budget=self.budget)
-        non_negative(min_gain=self.min_gain)
         non_negative(mode_threshold=self.mode_threshold)
         whole_number(1, max_sweeps=self.max_sweeps)
         whole_number(1, max_cells=self.max_cells)
         if self.n_synthetic is not None:
             whole_number(1, n_synthetic=self.n_synthetic)
+        if self.min_gain is not None:
+            non_negative(min_gain=self.min_gain)
         if self.noise_floor is not None:
             non_negative(noise_floor=self.noise_floor)
 

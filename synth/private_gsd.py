@@ -14,6 +14,7 @@ Liu, Tang, Vietri, Wu, Generating Private Synthetic Data with Genetic Algorithms
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self, TypeAlias
 
@@ -21,6 +22,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
+from mechanisms.accounting.ledger import Ledger
+from mechanisms.errors import LooseGuaranteeWarning
 from mechanisms.guarantee import Neighboring, PrivacyGuarantee, valid_neighboring
 from mechanisms.noise.source import NoiseSource, noise_source
 from mechanisms.randomness import RngLike, as_generator
@@ -29,6 +32,10 @@ from synth.adaptive.mode import THRESHOLD
 from synth.budget import default_delta
 from synth.constraints import Forbidden, bind_all
 from synth.decode import Backend, decode
+from synth.domain.buy import buy_domain
+from synth.domain.open_schema import OpenSchema
+from synth.domain.plan import DomainPlan
+from synth.domain.source import column_source, n_rows
 from synth.encoded import EncodedTable
 from synth.forbidden import Rule
 from synth.marginal_fit import fit_marginal_workload
@@ -39,6 +46,8 @@ from synth.queries.marginals import Marginals, marginal_groups
 from synth.query_workload import fit_query_workload
 from synth.sampling import sample_rows
 from synth.schema import Schema
+
+DEFAULT_DOMAIN_PLAN = DomainPlan()
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +66,8 @@ class PrivateGSDSynthesizer(BaseEstimator):  # type: ignore[misc]
     ----------
     epsilon : > 0, nats, for one fit.
     delta : in (0, 1); None is 1 / n^2 under replacement. Under add/remove n is secret and delta must be given.
-    schema : the public domain of every column; nothing of it is learned from the table.
+    schema : the public domain of every column; nothing of it is learned from the table. In an `OpenSchema` some columns are bought: their
+        bounds, edges or categories cost a part of the same budget (`synth.domain`).
     workload : what shall be right: `Marginals`, `BinaryTreeMarginals`, `Prefix`, `Halfspace`, an object of your own with a method
         `bind(schema)`, or a list of them. None is all pairs of columns.
     neighboring : `REPLACE`: one row becomes another, the number of rows is public. `ADD_REMOVE`: one row more or less, and the number
@@ -65,11 +75,13 @@ class PrivateGSDSynthesizer(BaseEstimator):  # type: ignore[misc]
     mode : "auto", "one_shot" or "adaptive", see `synth.marginal_fit`; other families than marginals are measured in one shot.
     budget : how one-shot rho is shared among marginals: "cube_root", "two_thirds" or "equal".
     n_synthetic : rows of the fitted table; None: as many as the real one has.
-    min_gain : what a move must be worth, in standard deviations of its noise; 0 fits noisy answers to the end.
+    min_gain : what a move must be worth, in standard deviations of its noise; 0 fits noisy answers to the end, None is the optimizer's
+        own default (`synth.sweeps`).
     noise_floor : stop once the fitness is this share of the noise energy; None: never.
     max_sweeps : of the fit.
     forbidden : `Forbidden` combinations that no output row may have; public knowledge of the domain.
     recipe, mode_threshold : of the adaptive mode and of the rule of "auto".
+    domain_plan : which part of the budget buys the domain of an `OpenSchema`.
     random_state : seeds the optimizer and `sample`, never the noise that protects data.
     noise : where protective noise comes from; None is the operating system.
     progress : called with (done, total, label) during the fit.
@@ -84,6 +96,7 @@ class PrivateGSDSynthesizer(BaseEstimator):  # type: ignore[misc]
     mode_, noise_ratio_ : which branch was taken, and why.
     n_rows_ : number of rows of the real table, public or a noisy estimate.
     encoded_ : the fitted table.
+    schema_, domain_ : the schema, and what was bought of it (only with an `OpenSchema`).
 
     Guarantee
     ---------
@@ -104,19 +117,20 @@ class PrivateGSDSynthesizer(BaseEstimator):  # type: ignore[misc]
         self,
         epsilon: float = 1.0,
         delta: float | None = None,
-        schema: Schema | None = None,
+        schema: Schema | OpenSchema | None = None,
         *,
         workload: Workload | Sequence[Workload] | None = None,
         neighboring: Neighboring = Neighboring.REPLACE,
         mode: str = "auto",
         budget: str = "cube_root",
         n_synthetic: int | None = None,
-        min_gain: float = 1.0,
+        min_gain: float | None = None,
         noise_floor: float | None = None,
         max_sweeps: int = 60,
         forbidden: Sequence[Forbidden] = (),
         recipe: AdaptiveRecipe = DEFAULT_RECIPE,
         mode_threshold: float = THRESHOLD,
+        domain_plan: DomainPlan = DEFAULT_DOMAIN_PLAN,
         random_state: int | np.random.Generator | None = None,
         noise: NoiseSource | None = None,
         progress: Progress | None = None,
@@ -135,6 +149,7 @@ class PrivateGSDSynthesizer(BaseEstimator):  # type: ignore[misc]
         self.forbidden = forbidden
         self.recipe = recipe
         self.mode_threshold = mode_threshold
+        self.domain_plan = domain_plan
         self.random_state = random_state
         self.noise = noise
         self.progress = progress
@@ -151,21 +166,24 @@ class PrivateGSDSynthesizer(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError, TypeError : a bad parameter, or a table that doesn't fit the schema; messages name columns, never values.
+
+        Warns
+        -----
+        LooseGuaranteeWarning : delta is above 1 / n.
         """
-        schema = self._declared_schema()
-        families = [workload.bind(schema) for workload in self._workloads()]
-        rules = [(cells.columns, cells.mask) for cells in bind_all(self.forbidden, schema)]
         noise, rng = noise_source(self.noise), as_generator(self.random_state)
         fit_rng, self._sample_rng = rng.spawn(2)
         tools = FitTools(noise, fit_rng, self.progress)
-        self._check(rules)
-        groups = _groups(families)
+        self._check()
+        schema, ledger, delta = self._domain(X, noise)
+        families = [workload.bind(schema) for workload in self._workloads()]
+        rules, groups = bind_all(self.forbidden, schema), _groups(families)
         if groups is not None:
             source = count_source(X, schema)
-            run = fit_marginal_workload(source, groups, self._plan(source.n_rows, rules), tools)
+            run = fit_marginal_workload(source, groups, self._plan(delta or self._delta(source.n_rows), rules), tools, ledger)
         else:
             table = table_in_memory(X, schema, positions=any(family.needs_positions for family in families))
-            run = fit_query_workload(table, schema, families, self._plan(table.n_rows, rules), tools)
+            run = fit_query_workload(table, schema, families, self._plan(delta or self._delta(table.n_rows), rules), tools, ledger)
         self._keep(run, X, schema)
         return self
 
@@ -198,27 +216,45 @@ class PrivateGSDSynthesizer(BaseEstimator):  # type: ignore[misc]
         """Return `privacy_`, by the name that all mechanisms use."""
         return self.privacy_
 
-    def _declared_schema(self) -> Schema:
-        if not isinstance(self.schema, Schema):
-            raise TypeError(
-                f"schema must be a Schema, got {type(self.schema).__name__}; declare the columns, or draft them with infer_schema"
-            )
-        return self.schema
+    def _domain(self, X: Countable, noise: NoiseSource) -> tuple[Schema, Ledger | None, float | None]:
+        """Return the schema; where parts of it are bought, the ledger that paid for them as well, and delta."""
+        if isinstance(self.schema, Schema):
+            return self.schema, None, None
+        if not isinstance(self.schema, OpenSchema):
+            raise TypeError(f"schema must be a Schema, got {type(self.schema).__name__}; declare the columns, or draft them: infer_schema")
+        columns = column_source(X, self.schema)
+        delta = self._delta(n_rows(columns, self.schema))
+        split = self.domain_plan.budget(self.schema, epsilon=self.epsilon, delta=delta, neighboring=self.neighboring)
+        ledger = split.ledger()
+        self.domain_ = buy_domain(
+            columns,
+            self.schema,
+            rho=split.rho,
+            delta=split.delta,
+            neighboring=self.neighboring,
+            shares=self.domain_plan.shares,
+            noise=noise,
+            ledger=ledger,
+        )
+        return self.domain_.schema, ledger, delta
 
     def _workloads(self) -> list[Workload]:
         given = Marginals(k=2) if self.workload is None else self.workload
         return list(given) if isinstance(given, list | tuple) else [given]  # type: ignore[list-item]
 
-    def _check(self, rules: Sequence[Rule]) -> None:
-        """Refuse bad parameters before anything is counted."""
-        if self.delta is None:
-            valid_neighboring(self.neighboring)
-            if self.neighboring is not Neighboring.REPLACE:
-                default_delta(self.neighboring, n_rows=2)
-        self._plan(2, rules)
+    def _check(self) -> None:
+        """Refuse bad parameters before anything is counted; workloads and rules bind here already if the whole schema is declared."""
+        self._plan(self._delta(2), ())
+        if isinstance(self.schema, Schema):
+            bind_all(self.forbidden, self.schema)
+            for workload in self._workloads():
+                workload.bind(self.schema)
 
-    def _plan(self, n_rows: int, rules: Sequence[Rule]) -> FitPlan:
-        delta = default_delta(self.neighboring, n_rows=n_rows) if self.delta is None else self.delta
+    def _delta(self, n_rows: int) -> float:
+        valid_neighboring(self.neighboring)
+        return default_delta(self.neighboring, n_rows=n_rows) if self.delta is None else self.delta
+
+    def _plan(self, delta: float, rules: Sequence[Rule]) -> FitPlan:
         return FitPlan(
             epsilon=self.epsilon,
             delta=delta,
@@ -241,6 +277,9 @@ class PrivateGSDSynthesizer(BaseEstimator):  # type: ignore[misc]
         self.fitness_, self.noise_energy_ = run.fitness, run.noise_energy
         self.history_, self.stopped_ = list(run.history), run.stopped
         self.mode_, self.noise_ratio_ = run.mode, run.noise_ratio
+        if run.guarantee.delta * run.total > 1:
+            message = f"delta of {run.guarantee.delta:g} is above 1 / n: it would allow to publish a row now and then; take one far below"
+            warnings.warn(message, LooseGuaranteeWarning, stacklevel=3)
 
 
 def backend_of(X: object) -> Backend:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from synth.decode import draw_positions
 from synth.encoded import Codes, EncodedTable, Positions
-from synth.forbidden import Rule, repair_start
+from synth.forbidden import Rule
+from synth.repair import repair_rows
 from synth.schema import Schema
 from synth.start import uniform_start
 
@@ -28,12 +29,12 @@ def start_rows(
 
     Raises
     ------
-    ValueError : a start of another shape, rules that don't fit the schema, or rules that no exchange of values can satisfy.
+    ValueError : a start of another shape, rules that don't fit the schema, or rules that contradict one another.
     """
     if start is not None and start.codes.shape != (n_rows, len(schema)):
         raise ValueError(f"start must have {n_rows} rows and {len(schema)} columns, got {start.codes.shape}")
     before = uniform_start(schema.sizes, n_rows, rng) if start is None else start.codes
-    codes = repair_start(before, schema.sizes, forbidden, rng) if forbidden else before.copy()
+    codes = repair_rows(before, forbidden, schema.sizes, rng) if forbidden else before.copy()
     if not with_positions:
         return codes, None
     positions = draw_positions(schema, codes, rng)

@@ -34,10 +34,16 @@ from synth.start import independent_start
 
 ONE_WAY_SHARE = 0.1
 MOST_ROWS = 4000
+MIN_GAIN = 1.0
 
 
 def fit_query_workload(
-    table: EncodedTable, schema: Schema, families: Sequence[QueryFamily], plan: FitPlan, tools: FitTools
+    table: EncodedTable,
+    schema: Schema,
+    families: Sequence[QueryFamily],
+    plan: FitPlan,
+    tools: FitTools,
+    ledger: Ledger | None = None,
 ) -> SynthesisRun:
     """Return a table for any families of 0/1 queries.
 
@@ -45,6 +51,7 @@ def fit_query_workload(
     ----------
     table : the sensitive rows, with positions where a family reads them.
     families : bound to the schema; what they are must not depend on the rows.
+    ledger : as `synth.marginal_fit.fit_marginal_workload`.
 
     Raises
     ------
@@ -52,9 +59,20 @@ def fit_query_workload(
     """
     if plan.mode == "adaptive":
         raise ValueError("mode 'adaptive' chooses among pairs of columns; for other queries take mode='one_shot'")
-    d, neighboring = len(schema), plan.neighboring
     weight = np.array([family.n_queries for family in families], dtype=np.float64) ** (1 / 3)
     shares = (1 - ONE_WAY_SHARE) * weight / weight.sum()
+    own = ledger or _ledger(schema, families, shares, plan)
+    rho, neighboring = own.left, plan.neighboring
+    ones = _one_ways(table, schema, ONE_WAY_SHARE * rho, plan, tools, own)
+    answers = [
+        measure_family(family, table, rho=rho * share, neighboring=neighboring, step=_name(family), noise=tools.noise, ledger=own)
+        for family, share in zip(families, shares, strict=True)
+    ]
+    return _fitted(schema, families, ones, answers, table.n_rows if neighboring is Neighboring.REPLACE else None, plan, tools, own)
+
+
+def _ledger(schema: Schema, families: Sequence[QueryFamily], shares: NDArray[np.float64], plan: FitPlan) -> Ledger:
+    d, neighboring = len(schema), plan.neighboring
     budget = one_shot_budget(
         epsilon=plan.epsilon,
         delta=plan.delta,
@@ -63,13 +81,7 @@ def fit_query_workload(
         sensitivities=[marginal_sensitivity(neighboring)] * d + [family.sensitivity(neighboring) for family in families],
         n_draws=sum(schema.sizes) + sum(family.n_queries for family in families),
     )
-    ledger = budget.ledger()
-    ones = _one_ways(table, schema, ONE_WAY_SHARE * budget.rho, plan, tools, ledger)
-    answers = [
-        measure_family(family, table, rho=budget.rho * share, neighboring=neighboring, step=_name(family), noise=tools.noise, ledger=ledger)
-        for family, share in zip(families, shares, strict=True)
-    ]
-    return _fitted(schema, families, ones, answers, table.n_rows if neighboring is Neighboring.REPLACE else None, plan, tools, ledger)
+    return budget.ledger()
 
 
 def _one_ways(table: EncodedTable, schema: Schema, rho: float, plan: FitPlan, tools: FitTools, ledger: Ledger) -> list[MarginalAnswer]:
@@ -97,7 +109,7 @@ def _fitted(
         n_rows=n_rows,
         total=max(total, 1.0),
         start=EncodedTable(independent_start(one_ways, n_rows, tools.rng)),
-        min_gain=plan.min_gain,
+        min_gain=MIN_GAIN if plan.min_gain is None else plan.min_gain,
         noise_floor=plan.noise_floor,
         forbidden=plan.forbidden,
         rng=tools.rng,

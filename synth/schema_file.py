@@ -21,11 +21,13 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from mechanisms.json_ready import JsonValue, json_record
 from synth.schema import Categorical, Column, Continuous, Datetime, Ordinal, Schema
 
 SCHEMA_VERSION = 1
+S = TypeVar("S")
 _OPTIONAL = {
     "categorical": ("other",),
     "ordinal": ("step",),
@@ -63,6 +65,18 @@ def read_schema(path: str | os.PathLike[str]) -> Schema:
     FileNotFoundError : no such file.
     ValueError : no TOML, an unknown or a missing key, a value that doesn't fit, or a draft that nobody has signed.
     """
+    return load_schema_file(path, schema_from_dict)
+
+
+def write_schema(schema: Schema, path: str | os.PathLike[str]) -> None:
+    """Write a schema to a TOML file; `read_schema` gives it back."""
+    import tomli_w
+
+    Path(path).write_text(tomli_w.dumps(schema_to_dict(schema)), encoding="utf-8")
+
+
+def load_schema_file(path: str | os.PathLike[str], from_dict: Callable[[Mapping[str, object]], S]) -> S:
+    """Return what a reader makes of a TOML file's content; errors as `read_schema`, headed by the file's name."""
     source = Path(path)
     if not source.is_file():
         raise FileNotFoundError(f"no such file: {source}")
@@ -71,16 +85,9 @@ def read_schema(path: str | os.PathLike[str]) -> Schema:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{source.name} is not valid TOML: {error}") from error
     try:
-        return schema_from_dict(content)
+        return from_dict(content)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{source.name}: {error}") from error
-
-
-def write_schema(schema: Schema, path: str | os.PathLike[str]) -> None:
-    """Write a schema to a TOML file; `read_schema` gives it back."""
-    import tomli_w
-
-    Path(path).write_text(tomli_w.dumps(schema_to_dict(schema)), encoding="utf-8")
 
 
 def schema_to_dict(schema: Schema) -> dict[str, JsonValue]:
@@ -101,7 +108,12 @@ def schema_from_dict(content: Mapping[str, object]) -> Schema:
     ------
     ValueError, TypeError : an unknown or a missing key, a value that doesn't fit, an unsigned draft, or another version.
     """
-    _check_keys("the schema", content, required=("schema_version", "columns"), optional=("signed_by",))
+    return Schema(tuple(column_from_dict(column, place) for place, column in enumerate(schema_columns(content), start=1)))
+
+
+def schema_columns(content: Mapping[str, object]) -> list[Mapping[str, object]]:
+    """Return the columns' tables of a schema file that is of this version, and signed if it was a draft; errors as `schema_from_dict`."""
+    check_keys("the schema", content, required=("schema_version", "columns"), optional=("signed_by",))
     if content["schema_version"] != SCHEMA_VERSION:
         raise ValueError(f"schema_version must be {SCHEMA_VERSION}, got {content['schema_version']!r}")
     signed_by = content.get("signed_by", "left out")
@@ -113,7 +125,7 @@ def schema_from_dict(content: Mapping[str, object]) -> Schema:
     columns = content["columns"]
     if not isinstance(columns, list) or not all(isinstance(column, Mapping) for column in columns):
         raise ValueError("columns must be a list of tables, each headed [[columns]]")
-    return Schema(tuple(_column_from_dict(column, place) for place, column in enumerate(columns, start=1)))
+    return columns
 
 
 def _column_to_dict(column: Column) -> dict[str, JsonValue]:
@@ -125,14 +137,17 @@ def _column_to_dict(column: Column) -> dict[str, JsonValue]:
     return json_record(content | ({"nullable": True} if column.nullable else {}))
 
 
-def _column_from_dict(content: Mapping[str, object], place: int) -> Column:
+def column_from_dict(content: Mapping[str, object], place: int) -> Column:
+    """Return the column of one table of a schema file, the place-th; errors as `schema_from_dict`."""
     name = content.get("name")
     if not isinstance(name, str):
         raise ValueError(f"column {place} lacks a name")
     where, kind = f"column {name!r}", content.get("kind")
+    if "buy" in content:
+        raise ValueError(f"{where} is to be bought with budget, so this is no schema yet; read it with `synth.domain`'s read_open_schema")
     if not isinstance(kind, str) or kind not in _REQUIRED:
         raise ValueError(f"{where}: kind must be one of {', '.join(_REQUIRED)}, got {kind!r}")
-    _check_keys(where, content, required=("name", "kind", *_REQUIRED[kind]), optional=(*_OPTIONAL[kind], "nullable"))
+    check_keys(where, content, required=("name", "kind", *_REQUIRED[kind]), optional=(*_OPTIONAL[kind], "nullable"))
     given = {key: _checked(where, kind, key, value) for key, value in content.items() if key != "kind"}
     if "edges" in given and given.pop("bins", None) is not None:
         raise ValueError(f"{where}: edges already say how many bins there are; leave out one of them")
@@ -149,7 +164,8 @@ def _column_from_dict(content: Mapping[str, object], place: int) -> Column:
         raise ValueError(message if where in message else f"{where}: {message}") from error
 
 
-def _check_keys(where: str, content: Mapping[str, object], *, required: tuple[str, ...], optional: tuple[str, ...]) -> None:
+def check_keys(where: str, content: Mapping[str, object], *, required: tuple[str, ...], optional: tuple[str, ...]) -> None:
+    """Refuse a table with an unknown key, or without one that must be there."""
     known = (*required, *optional)
     for key in content:
         if key not in known:

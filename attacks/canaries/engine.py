@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from mechanisms.continual.training.training_noise import TrainingNoise
 from mechanisms.errors import UnsupportedClaimError
 
 
@@ -94,6 +95,12 @@ def is_plain_sgd(optimizer: Any) -> bool:
         return False
     fixed = ("momentum", "weight_decay", "nesterov", "maximize")
     return not any(group.get(name) for group in inner.param_groups for name in fixed)
+
+
+def correlated_design(optimizer: Any) -> TrainingNoise | None:
+    """Return the design of an optimizer's correlated noise, None where every step has noise of its own."""
+    design = getattr(optimizer, "design", None)
+    return design if isinstance(design, TrainingNoise) else None
 
 
 def normalizer_of(optimizer: Any) -> float:

@@ -27,21 +27,21 @@ class _SteepestDescent(torch.autograd.Function):
     """Forward: the outputs, zero in canary rows. Backward: canary rows send -scale * norm to `pull` instead of to the outputs."""
 
     @staticmethod
-    def forward(ctx: Any, outputs: Tensor, pull: Tensor, places: Tensor, module: PhantomModule) -> Tensor:  # noqa: ARG004
-        ctx.save_for_backward(places)
+    def forward(ctx: Any, outputs: Tensor, pull: Tensor, places: Tensor, canary_id: Tensor, module: PhantomModule) -> Tensor:  # noqa: ARG004
+        ctx.save_for_backward(places, canary_id)
         ctx.module = module
         return outputs.index_fill(0, places, 0.0)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (places,) = ctx.saved_tensors
+        places, canary_id = ctx.saved_tensors
         grad, module = grads[0], ctx.module
         pull = grad.new_zeros((len(grad), 1))
         if len(places):
             norms = grad[places].flatten(1).norm(dim=1)
             module.watch(norms, len(grad))
-            pull[places, 0] = -module.scale * norms
-        return grad.index_fill(0, places, 0.0), pull, None, None
+            pull[places, 0] = -module.scale * norms * module.present[canary_id[places]]
+        return grad.index_fill(0, places, 0.0), pull, None, None, None
 
 
 class PhantomModule(nn.Module):
@@ -56,7 +56,8 @@ class PhantomModule(nn.Module):
     -----
     `.module` is the user's own module, trained in place; deploy that one. `.batches` collects, for every training forward pass since the
     last step, the number of rows and the canaries among them; the probe empties it at each step. The probe sets `scale` to PULL times the
-    clipping norm and `mean_loss` to whether the user's loss is a mean over the batch.
+    clipping norm and `mean_loss` to whether the user's loss is a mean over the batch. `present` says which canaries contribute; the others
+    hold their places in the batches and contribute zero (neighbors by zeroing out). All do unless a probe says otherwise.
     """
 
     def __init__(self, module: nn.Module, n_canaries: int) -> None:
@@ -68,6 +69,8 @@ class PhantomModule(nn.Module):
         if reference is not None:
             self.phantom.to(device=reference.device, dtype=reference.dtype)
         self.n_canaries = n_canaries
+        self.register_buffer("present", torch.ones(n_canaries + 1, dtype=torch.bool), persistent=False)
+        self.present: Tensor
         self.scale = PULL
         self.mean_loss = True
         self.batches: list[tuple[int, Tensor]] = []
@@ -83,7 +86,7 @@ class PhantomModule(nn.Module):
             raise TypeError("a module under a canary probe must return one tensor whose first axis is the batch")
         if self.training and torch.is_grad_enabled():
             self.batches.append((len(inputs), canary_id[places]))
-        result: Tensor = _SteepestDescent.apply(outputs, self.phantom(canary_id), places, self)  # type: ignore[no-untyped-call]
+        result: Tensor = _SteepestDescent.apply(outputs, self.phantom(canary_id), places, canary_id, self)  # type: ignore[no-untyped-call]
         return result
 
     def watch(self, norms: Tensor, batch_size: int) -> None:

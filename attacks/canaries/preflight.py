@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from attacks.canaries.engine import accountant_of, accounted_sample_rate, is_poisson, loader_sample_rate, read_engine
+from attacks.canaries.engine import accountant_of, accounted_sample_rate, correlated_design, is_poisson, loader_sample_rate, read_engine
 from attacks.canaries.finding import Finding
 from mechanisms.validation import whole_number
 
@@ -49,10 +49,23 @@ def preflight(
     UnsupportedClaimError : per-layer or adaptive clipping.
     """
     read_engine(optimizer, loader)
+    if correlated_design(optimizer) is not None:
+        return _correlated(optimizer, module)
     planned = len(loader) if steps is None else whole_number(1, steps=steps)
     findings = [*_normalizer(optimizer, loader, planned, fixed_normalizer), *_sampling(optimizer, loader), *_noise(optimizer)]
     if module is not None:
         findings += [*_layers(module), *_parameters(optimizer, module)]
+    return sorted(findings, key=lambda finding: finding.severity != "error")
+
+
+def _correlated(optimizer: Any, module: nn.Module | None) -> list[Finding]:
+    """Check a run with correlated noise: its optimizer refuses wrong batches itself, and zeroing a record out leaves the size as it is."""
+    findings = [] if module is None else [*_layers(module), *_parameters(optimizer, module)]
+    findings = [finding for finding in findings if finding.name != "gradient_accumulation"]  # batches of one step are counted together
+    if accountant_of(optimizer) is None:
+        findings.append(_no_accountant())
+    if not optimizer.noise.source.secure:
+        findings.append(_seeded_noise())
     return sorted(findings, key=lambda finding: finding.severity != "error")
 
 
@@ -94,12 +107,7 @@ def _normalizer(optimizer: Any, loader: Any, steps: int, fixed: bool) -> Iterato
 def _sampling(optimizer: Any, loader: Any) -> Iterator[Finding]:
     accounted, actual = accounted_sample_rate(optimizer), loader_sample_rate(loader)
     if accountant_of(optimizer) is None:
-        yield Finding(
-            "no_accountant",
-            "error",
-            "no accountant listens to the optimizer's steps: its step hook was replaced or never attached. "
-            "Attach the accountant's hook again; Opacus keeps only one hook, so chain to the old one.",
-        )
+        yield _no_accountant()
     if not is_poisson(loader):
         yield Finding(
             "not_poisson",
@@ -121,12 +129,25 @@ def _noise(optimizer: Any) -> Iterator[Finding]:
         return
     seed = torch.initial_seed() if optimizer.generator is None else optimizer.generator.initial_seed()
     if seed < SEEDED_BY_HAND:
-        yield Finding(
-            "seeded_noise",
-            "warning",
-            "the noise comes from a generator that was seeded by hand: runs with the same seed have the same noise, and whoever knows "
-            "the seed can subtract it. Leave the generator unseeded for a release.",
-        )
+        yield _seeded_noise()
+
+
+def _no_accountant() -> Finding:
+    return Finding(
+        "no_accountant",
+        "error",
+        "no accountant listens to the optimizer's steps: its step hook was replaced or never attached. "
+        "Attach the accountant's hook again; Opacus keeps only one hook, so chain to the old one.",
+    )
+
+
+def _seeded_noise() -> Finding:
+    return Finding(
+        "seeded_noise",
+        "warning",
+        "the noise comes from a generator that was seeded by hand: runs with the same seed have the same noise, and whoever knows "
+        "the seed can subtract it. Leave the generator unseeded for a release.",
+    )
 
 
 def _layers(module: nn.Module) -> Iterator[Finding]:

@@ -24,7 +24,16 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import Dataset
 
-from attacks.canaries.engine import ChainedHook, EngineFacts, accountant_of, history_of, is_plain_sgd, normalizer_of, read_engine
+from attacks.canaries.engine import (
+    ChainedHook,
+    EngineFacts,
+    accountant_of,
+    correlated_design,
+    history_of,
+    is_plain_sgd,
+    normalizer_of,
+    read_engine,
+)
 from attacks.canaries.finding import Finding
 from attacks.canaries.marks import CanaryDataset
 from attacks.canaries.phantom import PULL, PhantomModule, phantom_weight
@@ -92,8 +101,10 @@ class CanaryProbe:
         ------
         PrivacyAuditError : `wrap` was not called, `attach` was called twice, or training has begun.
         ValueError : the optimizer does not train the phantom weights, or the loader does not serve the wrapped data set.
+        UnsupportedClaimError : correlated noise, which `CorrelatedNoiseProbe` reads.
         """
         readout = one_of(("auto", "weights", "gradient"), readout=readout)
+        self._require_noise(optimizer)
         if self.module is None:
             raise PrivacyAuditError("call probe.wrap(module, dataset) before probe.attach(optimizer, loader)")
         if self._records is not None:
@@ -138,6 +149,12 @@ class CanaryProbe:
             readout_gap=gap,
             entropy=self.entropy,
         )
+
+    def _require_noise(self, optimizer: Any) -> None:
+        if correlated_design(optimizer) is not None:
+            raise UnsupportedClaimError(
+                "the noise of this optimizer is correlated over steps, which this probe's likelihood doesn't know; use CorrelatedNoiseProbe"
+            )
 
     def _claimed(self) -> ClaimedRun:
         engine = cast(EngineFacts, self.engine)
@@ -189,7 +206,8 @@ class _StepRecords:
             return
         ids = [entered for _, entered in self.module.batches if len(entered)]
         if ids:
-            entered = torch.cat(ids).to(total.device)
+            entered = torch.cat(ids)
+            entered = entered[self.module.present[entered]].to(total.device)
             self.clipped.append((-float(total.detach()[entered, 0].sum()) / norm, len(entered)))
 
     def check(self, engine: EngineFacts) -> None:

@@ -3,7 +3,7 @@
 What is left of a block is never stored. A secure source throws it away when a counter is restored: later steps get fresh draws. A seeded
 source is rewound to the block's start and draws it again, so the sequence goes on as if it hadn't been interrupted.
 
-Cost: about 0.3 us a draw at blocks of 256.
+A block has 256 rows, for many coordinates fewer. Cost: about 0.2 us a draw for one coordinate, 0.06 us from 32 on.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mechanisms.noise.source import NoiseSource, SeededNoise
 from mechanisms.validation import whole_number
 
 Law = Literal["gaussian", "discrete_gaussian", "discrete_laplace"]
-_BLOCK = 256  # draws
+_BLOCK, _MOST_ROWS = 8192, 256  # draws
 
 
 class BlockNoise:
@@ -37,7 +37,7 @@ class BlockNoise:
 
     def __init__(self, source: NoiseSource, law: Law, scale: float, dim: int) -> None:
         self._source, self._law, self._scale, self._dim = source, law, scale, dim
-        self._n_rows = max(1, _BLOCK // dim)
+        self._n_rows = min(_MOST_ROWS, max(1, _BLOCK // dim))
         self._used = self._n_rows
         self._block: Noise = np.zeros((self._n_rows, dim))
         self._place: dict[str, JsonValue] | None = None

@@ -6,7 +6,7 @@ Everything here depends on public parameters alone (horizon, objective, memory, 
 - Laplace noise (pure privacy): those with whole entries, for which the exact integer sampler applies; unit 2 change^2 / epsilon^2, factor
   Delta_1^2 ||L_t||^2. As Delta_1 >= Delta_2 for them, the nuclear bound holds for this factor, too.
 
-Cost: one pass over all candidates; a candidate whose lower bound is already beaten is not evaluated (1 to 10 s at T = 2^20 otherwise).
+Cost: one pass over all candidates; a candidate whose lower bound is already beaten is not evaluated. One second at T = 2^20.
 
 References
 ----------

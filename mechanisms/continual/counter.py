@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from threading import Lock
-from typing import Literal, NoReturn, Self
+from typing import Literal, NoReturn, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,6 +32,7 @@ from mechanisms.continual.catalog import Objective
 from mechanisms.continual.counter_budget import CounterBudget
 from mechanisms.continual.counter_design import CounterDesign, design_counter
 from mechanisms.continual.counter_error import error_bound, variances
+from mechanisms.continual.factorization import Noise
 from mechanisms.continual.float_cost import ARITHMETIC_ASSUMPTION
 from mechanisms.continual.state_arrays import SecretState, pack_array, unpack_array, unpack_arrays
 from mechanisms.errors import BudgetExhaustedError, StateError
@@ -227,15 +228,13 @@ class ContinualCounter:
             if not len(units):
                 return units
             self._usable = False  # until all steps are complete
-            noise = self._stream.run(self._draw, len(units))
-            sums = self._total + np.cumsum(units, axis=0)
+            n = len(units)
+            noise = self._stream.run(self._draw, n) if n > 1 else self._stream.step(self._draw)[None]
+            sums = units + self._total if n == 1 else np.cumsum(units, axis=0) + self._total
             self._total = sums[-1].copy()
-            self.n_seen_ += len(units)
+            self.n_seen_ += n
             self._usable = True
-        if noise.dtype.kind == "i":
-            return np.asarray(sums + noise)
-        whole, rest = np.divmod(sums, self.design_.grid_units)
-        return np.asarray(whole + np.rint((rest + noise) / self.design_.grid_units).astype(np.int64))
+        return self._on_grid(sums, noise)
 
     def checked(self, x: ArrayLike) -> NDArray[np.int64]:
         """Check one input and return it in units, shape (dim,); nothing is drawn or changed."""
@@ -286,6 +285,19 @@ class ContinualCounter:
             whole, rest = divmod(total, grid_units)
             multiple = whole + round((rest + noise) / grid_units)
         return multiple if self.design_.domain.whole else multiple * self.design_.grid
+
+    def _on_grid(self, sums: NDArray[np.int64], noise: Noise) -> NDArray[np.int64]:
+        """Return sums plus noise, rounded to multiples of the grid; both arrays are the caller's to overwrite."""
+        if noise.dtype.kind == "i":
+            sums += cast("NDArray[np.int64]", noise)
+            return sums
+        grid_units = self.design_.grid_units
+        if grid_units > 1:
+            sums, rest = np.divmod(sums, grid_units)
+            noise += rest
+            noise /= grid_units
+        sums += np.rint(noise, out=noise).astype(np.int64)
+        return sums
 
     def _require_usable(self) -> None:
         if not self._usable:

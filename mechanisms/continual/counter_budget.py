@@ -2,11 +2,11 @@
 
     law                 scale                        ideal guarantee                          what computing adds
     gaussian            sigma = Delta_2 c_2 / mu     mu-GDP, exact curve; rho = mu^2 / 2      `float_cost`: a factor on probabilities
-    discrete_gaussian   sigma = Delta_2 c_2 / mu     rho-zCDP, converted at the best order    total variation of the sampler, 2^-100 a draw
+    discrete_gaussian   sigma = Delta_2 c_2 / mu     rho-zCDP; the curve of `discrete_curve`  total variation of the sampler, 2^-100 a draw
     discrete_laplace    b = Delta_1 c_1 / epsilon    epsilon-DP                               total variation of the sampler
 
 An (epsilon, delta) that is asked for is kept with everything included: the ideal part gets what is left after the cost of computing. The
-discrete Gaussian has no Gaussian curve in many dimensions, so there (epsilon, delta) goes through zCDP: about 7 % more noise.
+discrete Gaussian's own curve is a little above the Gaussian one; `mechanisms.accounting.discrete_curve` bounds it.
 
 Symbols: Delta sensitivity of the factorization for a change of 1, c change of a step, mu = sqrt(2 rho). Cost: O(1).
 
@@ -21,8 +21,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mechanisms.accounting.discrete_curve import discrete_gaussian_epsilon, discrete_gaussian_rho
 from mechanisms.accounting.gaussian import gaussian_epsilon, gaussian_mu
-from mechanisms.accounting.zcdp import zcdp_epsilon, zcdp_rho
 from mechanisms.continual.block_noise import Law
 from mechanisms.continual.float_cost import FloatCost
 from mechanisms.continual.stream_budget import StreamBudget
@@ -87,7 +87,7 @@ def noise_scale(asked: StreamBudget, law: Law, *, l1: float, l2: float, n_draws:
     if law == "discrete_gaussian":
         core = asked.delta - delta_of_tv(min(1.0, n_draws * TV_PER_DRAW), asked.epsilon)
         _require_room(core, asked.delta, "delta")
-        return l2 / math.sqrt(2 * zcdp_rho(asked.epsilon, core)) * _SLACK
+        return l2 / math.sqrt(2 * discrete_gaussian_rho(asked.epsilon, core, sensitivities=[l2], shares=[1.0])) * _SLACK
     return _gaussian_scale(asked.epsilon, asked.delta, l2, cost)
 
 
@@ -109,7 +109,7 @@ def spent(
     total = delta if delta is not None else REPORTED_DELTA if asked.delta is None else asked.delta
     if law == "discrete_gaussian":
         paid = FloatCost(tail=tv)
-        epsilon, core = _with_cost(lambda at: zcdp_epsilon(mu * mu / 2, at), total, paid)
+        epsilon, core = _with_cost(lambda at: discrete_gaussian_epsilon([l2], [scale], at), total, paid)
     else:
         paid = cost(scale)
         epsilon, core = _with_cost(lambda at: gaussian_epsilon(mu, at), total, paid)

@@ -4,7 +4,7 @@
     factor          = Delta_2^2 ||L_t||^2 (pure: Delta_1^2 ||L_t||^2), its mean and its largest value over t
     floor           = (||A||_* / T)^2, or with `certificate` the dual value of the dense optimum (T <= 2,048), below which no factor lies
 
-Everything is computed from public parameters. Cost: 50 ms at T = 2^10, 15 s at T = 2^20; the certificate takes a minute at T = 1,024.
+Everything is computed from public parameters. Cost: 50 ms at T = 2^10, 3 s at T = 2^20; the certificate takes a minute at T = 1,024.
 
 References
 ----------

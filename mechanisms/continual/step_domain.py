@@ -69,21 +69,30 @@ class StepDomain:
         return self._in_units(values)
 
     def _in_units(self, values: NDArray[np.generic]) -> Units:
-        if np.isnan(values).any():
-            raise ValueError(f"inputs must be numbers, got {int(np.isnan(values).sum())} NaN in {values.size}")
         low, high = (-self.n_units if self.signed else 0), self.n_units
-        multiples = values.astype(np.float64) / self.unit
-        outside = int(((multiples < low) | (multiples > high)).sum())
-        if outside and not self.clip:
-            raise ValueError(
-                f"inputs must be in [{low * self.unit:g}, {high * self.unit:g}], got {outside} of {values.size} outside; "
-                'widen the bound or clip with on_violation="clip"'
-            )
-        result = np.clip(multiples, low, high)
-        rounded = np.rint(result)
-        if self.whole and (broken := int((rounded != result).sum())):
+        if values.dtype == np.int64 and self.unit == 1 and values.size and low <= values.min() and values.max() <= high:
+            return self._one_hot(values.astype(np.int64)) if self.one_hot else values.astype(np.int64)
+        multiples = values.astype(np.float64)
+        if self.unit != 1:
+            multiples /= self.unit
+        if multiples.size and not (multiples.min() >= low and multiples.max() <= high):  # NaN comes here, too
+            multiples = self._moved_inside(multiples, low, high)
+        rounded = np.rint(multiples)
+        if self.whole and (broken := np.count_nonzero(rounded != multiples)):
             raise ValueError(f"inputs must be whole numbers, got {broken} of {values.size} that aren't; pass whole=False for real values")
         return self._one_hot(rounded.astype(np.int64)) if self.one_hot else rounded.astype(np.int64)
+
+    def _moved_inside(self, multiples: NDArray[np.float64], low: int, high: int) -> NDArray[np.float64]:
+        n_nan, n = int(np.isnan(multiples).sum()), multiples.size
+        if n_nan:
+            raise ValueError(f"inputs must be numbers, got {n_nan} NaN in {n}")
+        if not self.clip:
+            outside = int(((multiples < low) | (multiples > high)).sum())
+            raise ValueError(
+                f"inputs must be in [{low * self.unit:g}, {high * self.unit:g}], got {outside} of {n} outside; "
+                'widen the bound or clip with on_violation="clip"'
+            )
+        return np.clip(multiples, low, high)
 
     def _one_hot(self, units: Units) -> Units:
         bad = np.count_nonzero(units, axis=1) > 1

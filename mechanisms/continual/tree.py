@@ -59,6 +59,21 @@ class Tree(Factorization):
         return ((items <= ends) & (items > ends - (ends & -ends))).astype(np.float64)
 
 
+def add_prefixes(nodes: Noise, first: int, before: Noise) -> None:
+    """Turn the noise of nodes, row i for the one that ends at step first + 1 + i, into that of prefixes, in place, whole levels at once.
+
+    `before[i]` is the noise of the prefix that ends where `first` has its bits below i cleared.
+    """
+    n = len(nodes)
+    for level in range(len(before) - 2, -1, -1):
+        size = 1 << level
+        place = (size - first - 1) % (2 * size)  # of the first node of this level
+        if place < min(size, n):  # the prefix that it adds to ended before
+            nodes[place] = before[level + 1] + nodes[place]
+            place += 2 * size
+        nodes[place :: 2 * size] += nodes[place - size : max(0, n - size) : 2 * size] if place < n else 0
+
+
 class _TreeStream(NoiseStream):
     """`_below[i]` is the noise of the prefix that ends where t has its bits below i cleared."""
 
@@ -78,14 +93,7 @@ class _TreeStream(NoiseStream):
     def run(self, draw: Draw, n_steps: int) -> Noise:
         noise = np.array(draw(n_steps))  # whole noise stays whole
         before, first = self._below.astype(noise.dtype), self.n_seen
-        steps = np.arange(first + 1, first + n_steps + 1)
-        level_of = np.bitwise_count((steps & -steps) - 1)
-        for level in range(len(before) - 2, -1, -1):
-            here = np.flatnonzero(level_of == level)
-            parent = here - (1 << level)  # place of the step with this bit cleared
-            inside = parent >= 0
-            noise[here[inside]] = noise[here[inside]] + noise[parent[inside]]
-            noise[here[~inside]] = noise[here[~inside]] + before[level + 1]
+        add_prefixes(cast("Noise", noise), first, cast("Noise", before))
         self.n_seen += n_steps
         ends = [(self.n_seen >> level) << level for level in range(len(before))]
         self._below = np.array([noise[end - first - 1] if end > first else before[level] for level, end in enumerate(ends)])

@@ -98,13 +98,27 @@ class _SegmentStream(NoiseStream):
         self._prefix = segment(0).stream(dim)
 
     def step(self, draw: Draw) -> Noise:
-        self.n_seen += 1
-        i = self.n_seen.bit_length() - 1
+        i = (self.n_seen + 1).bit_length() - 1
         noise = self._totals + self._prefix.step(draw) / prefix_share(i) ** 0.5
+        self._go_on(1, draw)
+        return np.asarray(noise)
+
+    def run(self, draw: Draw, n_steps: int) -> Noise:
+        parts, last = [], self.n_seen + n_steps
+        while self.n_seen < last:
+            i = (self.n_seen + 1).bit_length() - 1
+            n = min(last, (2 << i) - 1) - self.n_seen
+            parts.append(self._totals + self._prefix.run(draw, n) / prefix_share(i) ** 0.5)
+            self._go_on(n, draw)
+        return np.concatenate(parts)
+
+    def _go_on(self, n_steps: int, draw: Draw) -> None:
+        """Count steps of one segment; at its end draw the noise of its total and begin the next one."""
+        i = (self.n_seen + 1).bit_length() - 1
+        self.n_seen += n_steps
         if self.n_seen + 1 == 2 << i:
             self._totals = self._totals + draw(1)[0] / (1 - prefix_share(i)) ** 0.5
             self._prefix = segment(i + 1).stream(self._dim)
-        return np.asarray(noise)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         return {"totals": self._totals.copy(), **self._prefix.state()}

@@ -60,8 +60,8 @@ class NoiseSource(ABC):
         Each is within NORMAL_ERROR max(1, |z|) scale of an ideal draw z scale, up to one rounding. Round to a grid before a release.
         """
         factor = np.asarray(scale, dtype=np.float64)
-        for extreme in (factor.min(initial=0.0), factor.max(initial=0.0)) if factor.size else ():
-            non_negative(scale=float(extreme))
+        for extreme in (factor.min(initial=0.0), factor.max(initial=0.0)) if factor.ndim else (scale,):
+            non_negative(scale=extreme)
         return np.asarray(standard_normal(_size(shape), self.words).reshape(shape) * factor, dtype=np.float64)
 
     def discrete_gaussian(self, sigma: float, shape: Shape = ()) -> NDArray[np.int64]:

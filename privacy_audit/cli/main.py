@@ -15,10 +15,12 @@ import typer
 from privacy_audit.cli.account import account
 from privacy_audit.cli.demo import demo
 from privacy_audit.cli.epsilon import epsilon
+from privacy_audit.cli.evaluate import evaluate
 from privacy_audit.cli.leakage import leakage
 from privacy_audit.cli.preflight import preflight
 from privacy_audit.cli.run import run
 from privacy_audit.cli.stream import stream
+from privacy_audit.cli.synthesize import synthesize
 
 app = typer.Typer(
     name="privacy-audit",
@@ -37,6 +39,8 @@ for command, summary in (
     (account, "What a DP-SGD run costs, by an accountant."),
     (preflight, "Check an Opacus engine before its first step."),
     (stream, "Release a private running sum, one line a step."),
+    (synthesize, "Make a private synthetic table."),
+    (evaluate, "Hold a synthetic table against the real one."),
 ):
     app.command(short_help=summary)(command)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import typer
 
@@ -32,3 +34,15 @@ def print_sentences(title: str, sentences: Iterable[str]) -> None:
 def print_json(record: object) -> None:
     """Print a record as strict JSON on stdout."""
     typer.echo(json.dumps(json_ready(record), indent=2, allow_nan=False))
+
+
+@contextmanager
+def warnings_as_sentences() -> Iterator[None]:
+    """Print each user warning once, as a sentence on stderr, without the place in the code that gave it."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        try:
+            yield
+        finally:
+            for sentence in dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught):
+                typer.echo(f"Warning: {sentence}", err=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from attacks.scores import AttackCounts
@@ -29,7 +29,8 @@ from privacy_audit.report.distribution_view import (
 )
 from privacy_audit.report.distribution_words import NOT_CONCLUDED
 from privacy_audit.report.nist import PREFIX, nist_fields
-from privacy_audit.report.plain_text import interval, listed, number, plain, told_apart
+from privacy_audit.report.page_environment import page_environment
+from privacy_audit.report.plain_text import interval, number, plain, told_apart
 from privacy_audit.report.scope import NOT_TESTED_KEY, not_tested
 from privacy_audit.report.statements import Statement, shown_posterior, statements
 from privacy_audit.report.svg_ladder import NARROW, WIDE, ladder
@@ -97,10 +98,10 @@ def render_summary(report: AuditReport) -> str:
 
 @cache
 def _environment() -> Environment:
-    loader = PackageLoader("privacy_audit.report", "templates")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.globals.update(number=number, interval=interval, listed=listed, words=words)
-    environment.globals.update(rate_text=rate_text, count_text=count_text, records_text=records_text, not_concluded=NOT_CONCLUDED)
+    environment = page_environment()
+    environment.globals.update(
+        words=words, rate_text=rate_text, count_text=count_text, records_text=records_text, not_concluded=NOT_CONCLUDED
+    )
     return environment
 
 

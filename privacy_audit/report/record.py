@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from privacy_audit.estimate.signals.conformance_report import ConformanceReport
 from privacy_audit.report.distribution_words import distribution_headline
 from privacy_audit.report.statements import shown_engine_posterior, shown_posterior
 from privacy_audit.report.verdict import Verdict, decide, headline
+from privacy_audit.report.whole_file import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -154,13 +154,13 @@ class AuditReport:
 
     def to_json(self, path: str | os.PathLike[str]) -> Path:
         """Write the record as JSON; the file appears whole or not at all."""
-        return _write_whole(path, json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n")
+        return write_whole(path, json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n")
 
     def to_html(self, path: str | os.PathLike[str]) -> Path:
         """Write one self-contained page; the file appears whole or not at all."""
         from privacy_audit.report.html import render
 
-        return _write_whole(path, render(self))
+        return write_whole(path, render(self))
 
     def _repr_html_(self) -> str:
         from privacy_audit.report.html import render_summary
@@ -172,18 +172,3 @@ class AuditReport:
         from privacy_audit.report.plots import draw_ladder
 
         return draw_ladder(self, ax)
-
-
-def _write_whole(path: str | os.PathLike[str], text: str) -> Path:
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
-    return target

@@ -2,7 +2,7 @@
 
 Measured pairs are the edges of a graph, weighted by the mutual information of their answers. Its maximum spanning forest is a Markov model:
 along a path r - a - b the answer of (r, b) is that of (r, a) times the conditional table of b given a. One walk from every root gives all
-pairs of a tree. A measured pair keeps its own answer. Noisy counts are clipped at 0 and normalized before they become probabilities.
+pairs of a tree. A measured pair keeps its own answer. Noisy counts lose what is negative before they become probabilities.
 
 Cost: d^2 products of small matrices.
 
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth.encoded import Codes
+from synth.start import on_simplex, stratified_counts
 
 Floats = NDArray[np.float64]
 Pair = tuple[int, int]
@@ -103,24 +104,21 @@ def sample_forest(forest: Forest, n_rows: int, rng: np.random.Generator) -> Code
     for root in range(len(forest.one_ways)):
         if root in done:
             continue
-        codes[:, root] = stratified_codes(forest.one_ways[root], n_rows, rng)
+        codes[:, root] = drawn_codes(forest.one_ways[root], n_rows, rng)
         done.add(root)
         for parent, child in forest.walk(root):
             done.add(child)
             order = np.argsort(codes[:, parent], kind="stable")
             sizes = np.bincount(codes[:, parent], minlength=len(forest.one_ways[parent]))
             table = forest.conditional[parent, child]
-            codes[order, child] = np.concatenate([stratified_codes(table[code], int(size), rng) for code, size in enumerate(sizes)])
+            codes[order, child] = np.concatenate([drawn_codes(table[code], int(size), rng) for code, size in enumerate(sizes)])
     return codes
 
 
-def stratified_codes(weights: Floats, n: int, rng: np.random.Generator) -> NDArray[np.int32]:
-    """Return n codes in random order, each the floor of its expected number of times or one more, so that the expectation is exact."""
-    ends = np.cumsum(weights) * (n / weights.sum()) if n else np.zeros(len(weights))
-    ends[-1] = n
-    counts = np.diff(np.floor(ends + rng.random()).astype(np.int64), prepend=0)  # one draw: strata of the cumulated expectation
-    codes = np.repeat(np.arange(len(weights), dtype=np.int32), counts)
-    return rng.permutation(codes)
+def drawn_codes(weights: Floats, n: int, rng: np.random.Generator) -> NDArray[np.int32]:
+    """Return n codes in random order, each the floor of its expected number of times or one more."""
+    counts = stratified_counts(weights * (n / weights.sum()), rng)
+    return rng.permutation(np.repeat(np.arange(len(weights), dtype=np.int32), counts))
 
 
 def mutual_information(answer: Floats) -> float:
@@ -136,10 +134,8 @@ def mutual_information(answer: Floats) -> float:
 
 
 def non_negative_counts(answer: Floats) -> Floats:
-    """Return counts clipped at 0 with the total kept; uniform ones where nothing is left."""
-    total, clipped = max(float(answer.sum()), 1.0), np.maximum(answer, 0.0)
-    left = clipped.sum()
-    return np.full(answer.shape, total / answer.size) if left <= 0 else np.asarray(clipped * (total / left), dtype=np.float64)
+    """Return the nearest nonnegative counts of one column with the same total (at least 1)."""
+    return np.asarray(on_simplex(answer) * max(float(answer.sum()), 1.0), dtype=np.float64)
 
 
 def _conditional(answer: Floats, fallback: Floats) -> Floats:

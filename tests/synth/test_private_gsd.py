@@ -15,12 +15,14 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from attacks.scores import AttackCounts
+from mechanisms.errors import InsufficientEvidenceError, LooseGuaranteeWarning
 from mechanisms.guarantee import Neighboring
 from mechanisms.noise.source import NoiseSource, SeededNoise
 from privacy_audit.estimate.lower_bound import epsilon_lower_bound
 from synth.adaptive.measure_pairs import AdaptiveRecipe
 from synth.constraints import Forbidden
 from synth.counts import EncodedCounts
+from synth.domain.open_schema import BuyBounds, BuyCategories, BuyEdges, OpenSchema
 from synth.encode import encode
 from synth.evaluate import workload_error
 from synth.private_gsd import PrivateGSDSynthesizer
@@ -240,6 +242,40 @@ def test_a_count_source_serves_marginals_only(rng):
     assert np.array_equal(fitted(source).encoded_.codes, fitted(table).encoded_.codes)
     with pytest.raises(TypeError, match="need a table in memory"):
         fitted(source, workload=Prefix(3, seed=1))
+
+
+def test_a_large_delta_is_named(rng):
+    with pytest.warns(LooseGuaranteeWarning, match="above 1 / n"):
+        fitted(patients(rng, 100), delta=0.05)
+
+
+def test_a_domain_is_bought_from_the_same_budget(rng):
+    table = patients(rng, 4000)
+    bought = OpenSchema(
+        (BuyCategories("smokes", nullable=True), BuyBounds("age", kind="ordinal"), BuyEdges("dose", 0.0, 1.0, bins=4), SCHEMA.columns[3])
+    )
+    synthesizer = fitted(table, schema=bought, epsilon=5.0)
+    assert set(synthesizer.schema_.columns[0].categories) == {"no", "yes"}
+    assert sum(entry.rho for entry in synthesizer.ledger_) <= synthesizer.rho_ * (1 + 1e-9)
+    assert synthesizer.privacy_.epsilon == 5.0
+    assert synthesizer.sample(10).shape == (10, 4)
+    assert workload_error(table, synthesizer.sample(), schema=synthesizer.schema_).avg_tv < 0.1
+    with pytest.raises(ValueError, match="delta must be given under add_remove"):
+        fitted(table, schema=bought, neighboring=ADD)
+
+
+def test_too_small_a_budget_for_the_number_of_rows_is_said(rng):
+    wide = Schema(tuple(Ordinal(f"c{i}", 0, 199) for i in range(3)))
+    table = {name: rng.integers(0, 200, 20) for name in wide.names}
+    options = {"schema": wide, "epsilon": 0.01, "delta": 1e-9, "neighboring": ADD, "mode": "one_shot"}
+    said = []
+    for seed in range(8):  # half of the estimates are below 1
+        try:
+            fitted(table, **options, n_synthetic=5, noise=SeededNoise(seed))
+        except InsufficientEvidenceError as error:
+            said.append(str(error))
+    assert said
+    assert all("the budget is too small for this workload" in message for message in said)
 
 
 def test_progress_is_told(rng):

@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.special import ndtr
 
+from mechanisms.accounting.discrete_curve import discrete_gaussian_delta
 from mechanisms.accounting.gaussian import gaussian_delta, gaussian_mu
 from mechanisms.accounting.zcdp import zcdp_rho
 from mechanisms.continual.catalog import MAKERS, make_factorization
@@ -106,7 +107,9 @@ def test_epsilon_and_delta_are_kept_with_everything_included(epsilon: float, del
         assert mu <= gaussian_mu(epsilon, delta)
         assert gaussian_delta(mu, epsilon - budget.arithmetic_epsilon) + budget.arithmetic_delta <= delta * (1 + 1e-6)
     else:
-        assert mu**2 / 2 == pytest.approx(zcdp_rho(epsilon, delta), rel=1e-6)
+        assert zcdp_rho(epsilon, delta) * (1 - 1e-6) <= mu**2 / 2 <= gaussian_mu(epsilon, delta) ** 2 / 2  # between the two accountants
+        change = design.factorization.l2_sensitivity * design.change.l2
+        assert discrete_gaussian_delta([change], [design.scale], epsilon) <= delta
 
 
 def test_replace_of_signed_values_doubles_the_noise_and_of_unsigned_ones_does_not():
@@ -175,7 +178,7 @@ def test_float_errors_stay_far_below_what_is_charged(name: str, rng: np.random.G
     stream, draw = made.stream(2), handing(3.0 * z)
     paths.append(np.stack([stream.step(draw) for _ in range(horizon)]) / 3.0)
     charged = math.sqrt(made.squared_row_norms().max()) * 16 * 2.0**-50 * math.sqrt(horizon)
-    assert np.abs(paths[0] - paths[1]).max() < charged / 4
+    assert np.abs(paths[0] - paths[1]).max() < charged / 10
 
 
 def handing(z: np.ndarray):  # type: ignore[no-untyped-def]
