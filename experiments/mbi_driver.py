@@ -2,8 +2,8 @@
 
 Run: PYTHON mbi_driver.py MECHANISMS QUESTION ANSWER
 
-MECHANISMS is the folder with mst.py and aim.py. QUESTION is an npz with codes (n, d), sizes (d,), mechanism, epsilon, delta and seed; ANSWER
-becomes one with the synthetic codes and the CPU seconds of the mechanism, compilation included, imports left out. Settings are the
+MECHANISMS is the folder with mst.py and aim.py. QUESTION is an npz with codes (n, d), sizes (d,), mechanism, epsilon, delta and seed;
+ANSWER becomes one with the synthetic codes and the CPU seconds of the mechanism, compilation included, imports left out. Settings are the
 mechanisms' own: AIM gets all pairs with equal weights, both count rows (one more or less), as is their default.
 """
 
@@ -12,10 +12,12 @@ from __future__ import annotations
 import sys
 import time
 from importlib import import_module
-from itertools import combinations
+from itertools import combinations, count
 from types import ModuleType
 
 import numpy as np
+
+_CALLS_BETWEEN_CLEARINGS = 8
 
 
 def main(mechanisms: str, question: str, answer: str) -> None:
@@ -41,11 +43,16 @@ def main(mechanisms: str, question: str, answer: str) -> None:
 
 
 def _speak_mbi_1(mbi: ModuleType) -> None:
-    """Give mbi 2 the two names of mbi 1 that the mechanisms still use."""
+    """Give mbi 2 the two names of mbi 1 that the mechanisms still use, and drop compiled programs now and then.
+
+    Each round of AIM compiles programs of its own; a long run otherwise ends when the process has as many memory maps as Linux allows.
+    """
     mbi.Domain.attrs = property(lambda domain: domain.attributes)
-    estimate = mbi.estimation.MirrorDescent.estimate
+    estimate, jax, calls = mbi.estimation.MirrorDescent.estimate, import_module("jax"), count(1)
 
     def estimate_from(estimator: object, *inputs: object, potentials: object = None, **settings: object) -> object:
+        if next(calls) % _CALLS_BETWEEN_CLEARINGS == 0:
+            jax.clear_caches()
         return estimate(estimator, *inputs, warm_start=potentials, **settings)
 
     mbi.estimation.MirrorDescent.estimate = estimate_from

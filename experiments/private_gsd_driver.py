@@ -1,12 +1,12 @@
-"""Runs the genetic search of the repository giusevtr/private_gsd on given noisy marginals. Started by `bench_synth` in an environment of its own.
+"""Runs the genetic search of giusevtr/private_gsd on given noisy marginals. Started by `bench_synth` in an environment of its own.
 
 Run: PYTHON private_gsd_driver.py SOURCE QUESTION ANSWER
 
-SOURCE is the repository's folder src. QUESTION is an npz with codes (n, d) of the real table (its shape is all that is used), sizes (d,), the
-noisy shares of all pairs' cells one after another, n_rows, and seed; ANSWER becomes one with the synthetic codes, the fitness (sum of squared
-differences of shares) and the CPU seconds of the search, its compilation included. Settings are the published ones: all four operators, an
-early stop at a relative change of 1e-4. The package's own start-up imports libraries of privacy accounting that the search does not need;
-they are left out.
+SOURCE is the repository's folder src. QUESTION is an npz with codes (n, d) of the real table (only its shape is used), sizes (d,), the noisy
+shares of all pairs' cells one after another, n_rows, and seed. ANSWER becomes one with the best fitness so far (sum of squared differences of
+shares), CPU seconds (compilation included) and generation, each time the search looks at them, and the fitness of the table it returns.
+Settings are the published ones: all four operators, an early stop at a relative change of 1e-4. The package's start-up imports libraries of
+privacy accounting that the search doesn't need; they are left out.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def main(source: str, question: str, answer: str) -> None:
     for place in range(marginals.get_num_workloads()):
         noisy = jax.numpy.array(asked["noisy"][slice(*marginals._get_workload_positions(place))])
         add(0, place, noisy, noisy)
-    search = import_module("genetic_sd.generator.generator_genetic_sd").GeneticSD(
+    genetic = import_module("genetic_sd.generator.generator_genetic_sd")
+    search = genetic.GeneticSD(
         domain=domain,
         data_size=int(asked["n_rows"]),
         num_generations=_GENERATIONS,
@@ -46,12 +47,13 @@ def main(source: str, question: str, answer: str) -> None:
         stop_eary_threshold=1e-4,
         sparse_statistics=True,
     )
+    course: list[tuple[float, float, int]] = []
     start = time.process_time()
+    genetic.print_progress_fn = lambda t, fitness, *_: course.append((float(fitness), time.process_time() - start, t))
     table = search.fit(jax.random.PRNGKey(int(asked["seed"])), statistics)
-    seconds = time.process_time() - start
+    course.append((course[-1][0], time.process_time() - start, course[-1][2]))
     answers = np.asarray(statistics.get_dataset_statistics_fn()(table), dtype=np.float64)
-    fitness = float(np.sum((answers - asked["noisy"]) ** 2))
-    np.savez(answer, codes=table.df.to_numpy().astype(np.int32), fitness=fitness, cpu_seconds=seconds)
+    np.savez(answer, course=np.array(course), fitness=float(np.sum((answers - asked["noisy"]) ** 2)))
 
 
 def _prepare(source: str) -> None:

@@ -1,7 +1,7 @@
 """The ways to a synthetic table that `e_private_gsd` compares, each a function from a counted table to codes with one row more or less.
 
-    one_shot, adaptive, auto   `PrivateGSDSynthesizer` with its default settings
-    independent                all budget on one-way marginals, columns drawn independently: what any method must beat
+one_shot, adaptive, auto   `PrivateGSDSynthesizer` with its default settings
+independent                all budget on one-way marginals, columns drawn independently: what any method must beat
 """
 
 from __future__ import annotations
@@ -72,4 +72,3 @@ def independent_columns(source: CountSource, *, epsilon: float, delta: float, no
     answers = measure_marginals(source, groups, rho=budget.rho, neighboring=RELATION, budget="equal", noise=noise, ledger=budget.ledger())
     ones = [one.counts for one in consistent_one_ways(answers, sizes, total=None)]
     return EncodedTable(independent_start(ones, max(1, round(float(ones[0].sum()))), np.random.default_rng(seed)))
-
