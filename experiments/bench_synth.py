@@ -2,9 +2,9 @@
 
 CPU time of one thread; each case in a process of its own, so that peak memory is its own.
 
-    same target   1,000 rows fitted to noisy pairs of Adult (13 columns, 78 pairs, 11,294 cells, epsilon 1): CPU seconds to a fitness of 0.0125
-                  and to each one's end, ours after compilation. The peer is giusevtr/private_gsd, run where its path is given (it looks at
-                  its fitness every 1,000 generations), else its time is that of an earlier run, 69 s
+    same target   1,000 rows fitted to noisy pairs of Adult (13 columns, 11,294 cells, epsilon 1): CPU seconds to a fitness of 0.0125 and to
+                  each one's end, ours after compilation. The peer is giusevtr/private_gsd, run where its path is given (it looks at its
+                  fitness every 1,000 generations), else its time is that of an earlier run, 69 s
     adult         errors of one shot, mean of 5 seeds at epsilon 0.1, 1, 10; one fit from data frame to sample
     scale         all 14 columns of Adult with 148,000 cells; 10^6 rows of 15 columns; 100 columns of 20 values and 10^5 rows, adaptive, on
                   three structures; DuckDB counting 10^6 rows

@@ -1,8 +1,8 @@
 """What do MST and AIM reach on the survey tables? The peers of `e_private_gsd`, which reads the results of this file.
 
-All pairs of columns, delta = 1/n^2, one row more or less, one seed a setting; the mechanisms' own settings, one thread. Each row is written
-as it comes; rows that are there already are not run again. A run above 1,500 CPU seconds is ended, and its row says so. Expected (McKenna et
-al. 2022): AIM is the more accurate one at every epsilon, and takes minutes where MST takes seconds. About 4 hours.
+All pairs of columns, delta = 1/n^2, one row more or less, one seed a setting; the mechanisms' own settings, one thread. Each row is
+written as it comes; rows that are there already are not run again. A run above 1,500 CPU seconds is ended, and its row says so. Expected
+(McKenna et al. 2022): AIM is the more accurate one at every epsilon, and takes minutes where MST takes seconds. About 4 hours.
 
 Run: python experiments/e_synth_peers.py --mbi-mechanisms FOLDER [--adult PATH] [--most-cpu-seconds S]
 """

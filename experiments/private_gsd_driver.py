@@ -2,11 +2,11 @@
 
 Run: PYTHON private_gsd_driver.py SOURCE QUESTION ANSWER
 
-SOURCE is the repository's folder src. QUESTION is an npz with codes (n, d) of the real table (only its shape is used), sizes (d,), the noisy
-shares of all pairs' cells one after another, n_rows, and seed. ANSWER becomes one with the best fitness so far (sum of squared differences of
-shares), CPU seconds (compilation included) and generation, each time the search looks at them, and the fitness of the table it returns.
-Settings are the published ones: all four operators, an early stop at a relative change of 1e-4. The package's start-up imports libraries of
-privacy accounting that the search doesn't need; they are left out.
+SOURCE is the repository's folder src. QUESTION is an npz with codes (n, d) of the real table (only its shape is used), sizes (d,), the
+noisy shares of all pairs' cells one after another, n_rows, and seed. ANSWER becomes one with the best fitness so far (sum of squared
+differences of shares), CPU seconds (compilation included) and generation, each time the search looks at them, and the fitness of the table
+it returns. Settings are the published ones: all four operators, an early stop at a relative change of 1e-4. The package's start-up imports
+libraries of privacy accounting that the search doesn't need; they are left out.
 """
 
 from __future__ import annotations
