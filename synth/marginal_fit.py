@@ -147,7 +147,7 @@ def _fit_answers(
     """Fit one-shot answers from independent columns; one-ways measured first are pooled into the start."""
     sizes = source.schema.sizes
     one_ways = _one_ways(source, [*answers, *first], plan)
-    total = _require_rows(float(one_ways[0].sum()))
+    total = _total(source, one_ways, plan)
     start = _allowed(independent_start(one_ways, _n_rows(total, plan), tools.rng), one_ways, plan, tools)
     fit = fit_marginals(
         weighted_targets(answers),
@@ -180,7 +180,7 @@ def _fit_adaptively(
         ledger=ledger,
         recipe=plan.recipe,
     )
-    total, sizes = _require_rows(float(one_ways[0].sum())), source.schema.sizes
+    total, sizes = _total(source, one_ways, plan), source.schema.sizes
     start = _allowed(sample_forest(model.forest, _n_rows(total, plan), tools.rng), one_ways, plan, tools)
     fit = fit_marginals(
         _model_targets(model),
@@ -207,7 +207,11 @@ def _one_ways(source: CountSource, answers: Sequence[MarginalAnswer], plan: FitP
     return [one.counts for one in consistent_one_ways(answers, source.schema.sizes, total=total)]
 
 
-def _require_rows(total: float) -> float:
+def _total(source: CountSource, one_ways: Sequence[NDArray[np.float64]], plan: FitPlan) -> float:
+    """Return the number of rows: exact where it is public, else what the noisy one-ways say."""
+    if plan.neighboring is Neighboring.REPLACE:
+        return float(source.n_rows)
+    total = float(one_ways[0].sum())
     if total < 1:
         raise InsufficientEvidenceError(
             "the noisy number of rows is below 1: the budget is too small for this workload; take a larger epsilon, coarser columns, or "

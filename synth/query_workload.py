@@ -114,7 +114,7 @@ def _fitted(
     ledger: Ledger,
 ) -> SynthesisRun:
     one_ways = [one.counts for one in consistent_one_ways(ones, schema.sizes, total=n_public)]
-    total = float(one_ways[0].sum())
+    total = float(one_ways[0].sum()) if n_public is None else float(n_public)
     n_rows = plan.n_synthetic or min(MOST_ROWS, max(1, round(total)))
     fit = fit_queries(
         _targets(schema, families, ones, answers, total),

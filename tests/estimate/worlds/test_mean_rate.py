@@ -100,7 +100,10 @@ class TestQuantile:
         first, second = law(a, b), law(c, d)
         at = mean_rate_quantiles(first, second, np.array([q]))
         cdf, _, density = mean_of_rates(first, second, at)
-        assert cdf[0] == pytest.approx(q, abs=1e-9 + 4e-16 * density[0])
+        if cdf[0] != pytest.approx(q, abs=1e-9 + 4e-16 * density[0]):  # where the law jumps from one float to the next
+            around = np.clip(np.nextafter(at, [[-1.0], [2.0]]), 0.0, 1.0)
+            low, high = (mean_of_rates(first, second, x)[0][0] for x in around)
+            assert low <= q <= high
 
     def test_ends(self):
         laws = [BetaLaw.of(np.ones(2), np.ones(2)) for _ in range(2)]
