@@ -99,11 +99,8 @@ class TestQuantile:
     def test_round_trip(self, a, b, c, d, q):
         first, second = law(a, b), law(c, d)
         at = mean_rate_quantiles(first, second, np.array([q]))
-        cdf, _, density = mean_of_rates(first, second, at)
-        if cdf[0] != pytest.approx(q, abs=1e-9 + 4e-16 * density[0]):  # where the law jumps from one float to the next
-            around = np.clip(np.nextafter(at, [[-1.0], [2.0]]), 0.0, 1.0)
-            low, high = (mean_of_rates(first, second, x)[0][0] for x in around)
-            assert low <= q <= high
+        low, high = (mean_of_rates(first, second, np.clip(at + step, 0.0, 1.0))[0][0] for step in (-4e-16, 4e-16))
+        assert low - 1e-9 <= q <= high + 1e-9  # quantiles are resolved to a few roundings of 1, also where a law piles up at 0 or 1
 
     def test_ends(self):
         laws = [BetaLaw.of(np.ones(2), np.ones(2)) for _ in range(2)]
