@@ -271,7 +271,7 @@ def _ask(command: list[str], question: Row) -> Row:
     environment = os.environ | ONE_THREAD
     done = subprocess.run(command, input=json.dumps(question), capture_output=True, text=True, env=environment, check=False)
     if done.returncode != 0:
-        raise RuntimeError(done.stderr.strip().splitlines()[-1])
+        raise RuntimeError((done.stderr.strip() or f"ended with {done.returncode}").splitlines()[-1])
     answer: Row = json.loads(done.stdout.splitlines()[-1])
     return answer
 

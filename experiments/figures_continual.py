@@ -47,7 +47,8 @@ def continual_speed(rows: list[Row]) -> str:
         [
             f"{_name(row, 'who')}, {_coordinates(row)}",
             f"{number_from_json(row['step']):.1f} us",
-            f"{number_from_json(row['ratio_on_device']):.1f} x",
+            f"{number_from_json(row['ratio_on_host']):.2f} x",
+            f"{number_from_json(row['ratio_on_device']):.2f} x",
             f"{number_from_json(row['ratio_batch']):.1f} x",
         ]
         for row in rows
@@ -58,17 +59,25 @@ def continual_speed(rows: list[Row]) -> str:
             f"discrete Gaussian, sigma {number_from_json(row['scale']):g}",
             f"{number_from_json(row['us']):.3f} us",
             "",
+            "",
             f"{number_from_json(row['ratio']):.0f} x",
         ]
         for row in rows
         if row.get("task") == "discrete Gaussian"
     ]
     long = [
-        [f"2^20 steps at once, {str(row['who']).replace('_', ' ')}", f"{number_from_json(row['seconds']):.2f} s", "", ""]
+        [f"2^20 steps at once, {str(row['who']).replace('_', ' ')}", f"{number_from_json(row['seconds']):.2f} s", "", "", ""]
         for row in rows
         if row.get("task") == "long batch"
     ]
-    return table(["what", "time", "a step: jax-privacy 2.0.0", "in bulk: jax-privacy, OpenDP 0.16.0"], [*steps, *draws, *long])
+    header = [
+        "what",
+        "time",
+        "jax-privacy 2.0.0, as an array of numpy",
+        "jax-privacy, left on its device",
+        "in bulk: jax-privacy, OpenDP 0.16.0",
+    ]
+    return table(header, [*steps, *draws, *long])
 
 
 def _coordinates(row: Row) -> str:
