@@ -29,4 +29,18 @@ def _error(row: Row) -> tuple[float, float]:
     return number_from_json(row["avg_tv"]), number_from_json(row["max_tv"])
 
 
-TABLES: dict[str, Callable[[list[Row]], str]] = {"e_private_gsd": survey_tables}
+def speed(rows: list[Row]) -> str:
+    """CPU time, memory and errors of each case."""
+    cells = []
+    for row in rows:
+        name = f"{row['case']}, epsilon {number_from_json(row['epsilon']):g}" if row["case"] == "adult" else str(row["case"])
+        styles = {"cpu_seconds": ".3g", "peak_gb": ".2f", "avg_tv": ".4f", "max_tv": ".3f"}
+        cells.append([name, *(_shown(row, column, style) for column, style in styles.items())])
+    return table(["case", "CPU s", "peak GB", "average TV", "largest TV"], cells)
+
+
+def _shown(row: Row, name: str, style: str) -> str:
+    return format(number_from_json(row[name]), style) if name in row else ""
+
+
+TABLES: dict[str, Callable[[list[Row]], str]] = {"e_private_gsd": survey_tables, "bench_synth": speed}
