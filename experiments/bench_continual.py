@@ -12,8 +12,8 @@ BufferedToeplitz asks for). Its noise is Threefry floats from a key, without a r
 draw, inputs checked, releases rounded so that floats are paid for. Nothing is stored on disk.
 
 Expected: at most 10 us a step at dim 1, where jax-privacy takes 5 times as long; at dim 1,000, where a third of ours is the operating
-system's entropy, as long as a step of jax-privacy on host, more than on device, and two to three times its scan; 2^20 steps in a batch below 2 s; a
-discrete Gaussian draw of OpenDP takes more than 100 times as long. About five minutes on an idle machine.
+system's entropy, as long as a step of jax-privacy on host, more than on device, and two to three times its scan; 2^20 steps in a batch
+below 2 s; a discrete Gaussian draw of OpenDP takes more than 100 times as long. About five minutes on an idle machine.
 
 Run: python experiments/bench_continual.py [--quick]
 """
