@@ -6,12 +6,13 @@ what Arrow says about a value that it can't convert is dropped.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from synth.column_names import check_distinct
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,10 +39,10 @@ def column_names(table: Table) -> tuple[str, ...]:
         return tuple(nw.from_native(table).collect_schema().names())
     except nw.exceptions.DuplicateError:
         names: Iterable[str] = table.column_names if isinstance(table, pa.Table) else getattr(table, "columns", ())
-        twice = next((name for name, n in Counter(names).items() if n > 1), "")
-        raise ValueError(f"the table has two columns named {twice!r}") from None
     except TypeError:
         raise TypeError(f"table must be of pandas, Polars or PyArrow, or a dict of arrays, got {type(table).__name__}") from None
+    check_distinct(tuple(names))  # out here: what narwhals says of the table is dropped
+    return tuple(names)
 
 
 def arrow_columns(table: Table, names: Sequence[str]) -> dict[str, pa.ChunkedArray]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from synth.arrow_columns import arrow_column, arrow_columns, column_names
 from synth.cells import Values, cell_of_value, position_of_value
+from synth.column_names import check_names
 from synth.encoded import Codes, EncodedTable, Positions
 from synth.schema import Categorical, Column, Continuous, Datetime, Ordinal, Schema
 
@@ -67,10 +68,7 @@ def encode(table: Table, schema: Schema, *, positions: bool = False, ignore_extr
     >>> encode({"age": [30, None, 120], "sex": ["f", "m", "m"]}, schema).codes.tolist()
     [[0, 31], [1, 0], [1, 100]]
     """
-    extra = [name for name in column_names(table) if name not in schema.names]
-    if extra and not ignore_extra:
-        listed = ", ".join(map(repr, extra))
-        raise ValueError(f"the schema lacks column{'s' * (len(extra) > 1)} {listed} of the table; declare, drop, or take ignore_extra=True")
+    check_names(column_names(table), schema, ignore_extra=ignore_extra)
     columns = arrow_columns(table, schema.names)
     if not len(next(iter(columns.values()))):
         raise ValueError("the table has no rows")

@@ -118,7 +118,7 @@ def measure_family(
 
 
 def family_sensitivity(family: QueryFamily, neighboring: Neighboring, *, centered: bool) -> float:
-    """Return the L2 sensitivity of the counts c, or of 2 c - n: sqrt(T), since a row adds 1 or -1 to each of them.
+    """Return the L2 sensitivity of the counts c, or of 2 c - n for 0/1 queries: sqrt(T), since a row adds 1 or -1 to each of them.
 
     Raises
     ------
@@ -135,8 +135,10 @@ def centering_pays(family: QueryFamily, neighboring: Neighboring) -> bool:
     """Say whether 2 c - n has less noise a count than c: half of it for any 0/1 queries without structure, under add/remove.
 
     A row of unknown answers moves c by anything in {0, 1}^T, of norm sqrt(T) at most, but c - n / 2 by {-1/2, 1/2}^T, of norm sqrt(T) / 2.
-    The price is an estimate of n, which one-way marginals give.
+    The price is an estimate of n, which one-way marginals give. A family that says it moves by more than sqrt(T) is not of 0/1 queries:
+    the bound on 2 c - n would not hold for it.
     """
     if neighboring is not Neighboring.ADD_REMOVE:
         return False
-    return family_sensitivity(family, neighboring, centered=True) / 2 < 0.9 * family.sensitivity(neighboring)
+    norm, own = family_sensitivity(family, neighboring, centered=True), family.sensitivity(neighboring)
+    return norm / 2 < 0.9 * own and own <= norm * ROUNDED_UP

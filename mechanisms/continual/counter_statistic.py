@@ -6,6 +6,7 @@ keep a state of its own beside the counter's. Cost: the counter's.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from threading import Lock
 
@@ -20,7 +21,7 @@ from mechanisms.guarantee import PrivacyGuarantee
 from mechanisms.json_ready import JsonValue
 
 
-class CounterStatistic:
+class CounterStatistic(ABC):
     """What `SlidingWindowCounter`, `HistogramCounter` and `DistinctCounter` share.
 
     Attributes
@@ -75,13 +76,13 @@ class CounterStatistic:
             for name, value in own.items():
                 setattr(self, name, value)
 
+    @abstractmethod
     def _own_state(self) -> dict[str, JsonValue]:
         """Return what the statistic keeps beside its counter."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _read_own(self, state: Mapping[str, object]) -> dict[str, object]:
         """Return the attributes that `_own_state` told, without setting them; KeyError, TypeError or ValueError for a bad state."""
-        raise NotImplementedError
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.counter.factorization_.name}, step {self.n_seen_:,})"

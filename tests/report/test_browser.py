@@ -1,6 +1,5 @@
 """The page in a real browser: no error, no request, nothing wider than the window, no labels that meet; light, dark, wide, narrow."""
 
-import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,23 +9,11 @@ from pathlib import Path
 import pytest
 
 from privacy_audit.report.html import render, render_summary
-from tests.report.devtools import Browser, find_browser, running_browser
+from tests.report.devtools import Browser
 from tests.report.example_reports import by_verdict, edges, report
 
 PAGES = {**by_verdict(), **edges()}
 PAPER = {False: "rgb(250, 249, 246)", True: "rgb(21, 23, 27)"}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = find_browser()
-    if path is None:
-        reason = "no Chromium on the path; on Debian: apt-get install chromium"
-        if os.environ.get("CI"):
-            raise FileNotFoundError(reason)
-        pytest.skip(reason)
-    with running_browser(path) as running:
-        yield running
 
 
 def page_file(folder: Path, text: str) -> Path:

@@ -78,12 +78,8 @@ def test_a_page_needs_nothing_else(name: str) -> None:
     assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; img-src data:")
 
 
-def test_a_page_is_well_formed_and_can_be_heard(name: str) -> None:
-    text = render(PAGES[name])
-    page = Page(text)
-    assert text.startswith("<!doctype html>")
-    assert page.all("html") == [{"lang": "en"}]
-    assert len(page.all("main")) == 1
+def check_form(page: Page) -> None:
+    """One first heading, none skipped, ids that are unique and found, tables with captions and scopes."""
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
@@ -93,6 +89,15 @@ def test_a_page_is_well_formed_and_can_be_heard(name: str) -> None:
     assert all(attributes["aria-labelledby"] in ids for _, attributes in page.tags if "aria-labelledby" in attributes)
     assert all(th.get("scope") in ("col", "row") for th in page.all("th"))
     assert len(page.all("caption")) == len(page.all("table"))
+
+
+def test_a_page_is_well_formed_and_can_be_heard(name: str) -> None:
+    text = render(PAGES[name])
+    page = Page(text)
+    assert text.startswith("<!doctype html>")
+    assert page.all("html") == [{"lang": "en"}]
+    assert len(page.all("main")) == 1
+    check_form(page)
     pictures = [svg for svg in page.all("svg") if "aria-hidden" not in svg]
     assert pictures
     assert all(svg["role"] == "img" and svg["aria-label"] for svg in pictures)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +27,9 @@ from privacy_audit.report.synthetic_record import TableEvaluation
 from synth.column_shares import ColumnShares
 from synth.evaluate import NOT_PRIVATE
 from synth.schema import Categorical, Ordinal
-from tests.report.devtools import Browser, find_browser, running_browser
+from tests.report.devtools import Browser
 from tests.report.example_evaluations import HOSTILE, evaluation, evaluations
-from tests.report.test_html import LOADING, Page, contrast
+from tests.report.test_html import LOADING, Page, check_form, contrast
 
 NAMES = tuple(evaluations())
 PAPER = {False: "rgb(250, 249, 246)", True: "rgb(21, 23, 27)"}
@@ -110,15 +107,7 @@ def test_a_page_needs_nothing_else(name: str) -> None:
 
 def test_a_page_is_well_formed_and_can_be_heard(name: str) -> None:
     page = Page(render_evaluation(evaluations()[name]))
-    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
-    assert levels[0] == 1
-    assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in pairwise(levels))
-    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
-    assert len(ids) == len(set(ids))
-    assert all(attributes["aria-labelledby"] in ids for _, attributes in page.tags if "aria-labelledby" in attributes)
-    assert all(th.get("scope") in ("col", "row") for th in page.all("th"))
-    assert len(page.all("caption")) == len(page.all("table"))
+    check_form(page)
     pictures = [svg for svg in page.all("svg") if "aria-hidden" not in svg]
     assert all(svg["role"] == "img" and svg["aria-label"] for svg in pictures)
     assert len(pictures) == 2 + min(len(evaluations()[name].columns), MOST_PICTURES) + (evaluations()[name].training is not None)
@@ -250,18 +239,6 @@ def test_the_worst_columns_have_pictures() -> None:
     assert len(shown) == MOST_PICTURES
     assert min(shares.tv for shares in shown) >= max(shares.tv for shares in record.columns if shares not in shown)
     assert f"The {MOST_PICTURES} columns with the largest total variation of 100" in Page(render_evaluation(record)).text
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = find_browser()
-    if path is None:
-        reason = "no Chromium on the path; on Debian: apt-get install chromium"
-        if os.environ.get("CI"):
-            raise FileNotFoundError(reason)
-        pytest.skip(reason)
-    with running_browser(path) as running:
-        yield running
 
 
 @pytest.mark.parametrize(("width", "dark"), [(320, False), (400, True), (870, True), (1280, False)])

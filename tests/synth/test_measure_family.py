@@ -46,6 +46,13 @@ class AtMost:
         return codes[:, :1] <= np.arange(self.n_queries)
 
 
+class Weighted(AtMost):
+    """Each row counts twice."""
+
+    def sensitivity(self, neighboring: Neighboring) -> float:
+        return 2 * super().sensitivity(neighboring)
+
+
 TABLE = EncodedTable([[0, 1], [2, 0], [1, 1]])
 
 
@@ -117,6 +124,8 @@ def test_centered_answers_have_half_the_noise_and_their_sensitivity(rng: np.rand
         assert np.sum(moved**2) == pytest.approx(family_sensitivity(family, ADD, centered=True) ** 2)
     assert centering_pays(family, ADD)
     assert not centering_pays(family, REPLACE)
+    assert centering_pays(AtMost(9), ADD)
+    assert not centering_pays(Weighted(9), ADD)  # a row counts twice there: 2 c - n moves by more than sqrt(T)
     assert not centering_pays(Marginals(k=2).bind(plain_schema((3, 3, 3))), ADD)
     rho, noise = 0.5, SeededNoise(int(rng.integers(2**32)))
     with pytest.warns(InsecureNoiseWarning):

@@ -93,7 +93,7 @@ class CorrelatedNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # opacus has
         self.ledger.take(self.n_taken, self._n_gradients)
         self._n_gradients = 0
         with self.noise.step() as noises:
-            for p, noise in zip(self.params, noises, strict=False):
+            for p, noise in zip(self.params, noises, strict=True):
                 _check_processed_flag(p.summed_grad)
                 p.grad = (p.summed_grad + noise.to(p.summed_grad.dtype).mul_(math.prod(self._planned))).view_as(p)
                 _mark_as_processed(p.summed_grad)

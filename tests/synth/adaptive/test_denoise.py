@@ -37,7 +37,6 @@ def test_a_strong_interaction_is_nearer_to_the_truth(rng):
     noisy = truth + rng.normal(size=truth.shape) * 4
     raw, shrunk = np.sum((noisy - truth) ** 2), np.sum((shrink_singular_values(noisy, 4.0) - truth) ** 2)
     assert shrunk < 0.4 * raw  # one of 20 singular values holds it all
-    assert np.sum(shrunk) > 0
 
 
 def test_nothing_is_shrunk_without_noise():
