@@ -9,6 +9,8 @@ and O they hurt (Jha, Reagen 2025, table 4).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -26,7 +28,8 @@ class WeightNormLinear(nn.Module):
     @property
     def weight(self) -> Tensor:
         """Return w, shape (n_out, n_in)."""
-        return self.length * self.direction / self.direction.norm(dim=1, keepdim=True)
+        weight: Tensor = self.length * self.direction / self.direction.norm(dim=1, keepdim=True)
+        return weight
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x w^T."""
@@ -43,7 +46,8 @@ class SpectralNormLinear(nn.Module):
     @property
     def weight(self) -> Tensor:
         """Return w, shape (n_out, n_in), of spectral norm 1."""
-        return self.raw / torch.linalg.matrix_norm(self.raw, 2)
+        weight: Tensor = self.raw / torch.linalg.matrix_norm(self.raw, 2)
+        return weight
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x w^T."""
@@ -74,7 +78,8 @@ def feedforward(config: PIGPTConfig) -> nn.Module:
 
 
 def _activation(name: Activation) -> nn.Module:
-    return {"gelu": nn.GELU, "relu": nn.ReLU, "identity": nn.Identity}[name]()
+    makers: dict[Activation, Callable[[], nn.Module]] = {"gelu": nn.GELU, "relu": nn.ReLU, "identity": nn.Identity}
+    return makers[name]()
 
 
 def _linear(n_in: int, n_out: int, kind: WeightNorm) -> nn.Module:
