@@ -41,6 +41,7 @@ class CostRow:
     elements : results.
     bytes_both : sent by both parties.
     messages : sent by one party; None if the profile doesn't know.
+    included_in : where the price stands if this row has none of its own.
     """
 
     name: str
@@ -48,10 +49,12 @@ class CostRow:
     elements: int
     bytes_both: int
     messages: int | None
+    included_in: str | None = None
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Return the JSON-ready record."""
-        return {name: json_ready(getattr(self, name)) for name in ("name", "kind", "elements", "bytes_both", "messages")}
+        names = ("name", "kind", "elements", "bytes_both", "messages", "included_in")
+        return {name: json_ready(getattr(self, name)) for name in names}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +157,10 @@ def estimate_cost(
     prices = load_profile(profile)
     program = program_of(model_or_config, T, fold=fold, packing=packing, score=score, projections=projections, scaling=scaling)
     prices.require(program)
+    return _estimate(program, prices, _network(network), output=output)
+
+
+def _estimate(program: ModelProgram, prices: CostProfile, network: Network, *, output: bool) -> CostEstimate:
     ops = _counted(program, output=output)
     rows = tuple(_row(name, group, prices) for name, group in merged_by_name(ops).items())
     both = sum(row.bytes_both for row in rows)
@@ -169,7 +176,7 @@ def estimate_cost(
         bytes_both=both,
         bytes_one_party=one,
         messages=messages,
-        latency=_latency(_network(network), both if one is None else one, messages),
+        latency=_latency(network, both if one is None else one, messages),
         published_seconds=_published_seconds(ops, prices),
         notes=_notes(program, prices, output=output),
     )
@@ -184,7 +191,7 @@ def _row(name: str, group: list[Op], prices: CostProfile) -> CostRow:
     price = prices.prices[group[0].kind]
     both = _BOTH_OF[prices.counts] * _sum(group, price.bytes)
     messages = None if price.messages is None else round(_sum(group, price.messages))
-    return CostRow(name, group[0].kind, sum(op.elements for op in group), round(both), messages)
+    return CostRow(name, group[0].kind, sum(op.elements for op in group), round(both), messages, price.included_in)
 
 
 def _sum(ops: Iterable[Op], price: Linear) -> float:
