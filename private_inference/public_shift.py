@@ -108,15 +108,17 @@ def calibrate_public_shift(model: PIGPT, ids: Tensor, *, margin: float = 1.0, ma
 @torch.no_grad()
 def _extremes(model: PIGPT, ids: Tensor) -> list[tuple[float, float]]:
     """Return the largest logit and the smallest maximum of a row, for each layer."""
+    if len(ids) == 0:
+        raise ValueError("ids must hold at least one sequence, got none")
     found = [(-math.inf, math.inf)] * model.config.n_layer
     for start in range(0, len(ids), _SEQUENCES_AT_ONCE):
         x = model.embed(ids[start : start + _SEQUENCES_AT_ONCE])
         for layer, block in enumerate(cast("list[Block]", model.blocks)):
             maxima = _row_maxima(block.attention, x if block.attention_norm is None else block.attention_norm(x))
-            found[layer] = max(found[layer][0], float(maxima.max())), min(found[layer][1], float(maxima.min()))
-            x = block(x)
             if not bool(torch.isfinite(maxima).all()):
                 raise ValueError(f"logits of layer {layer} must be finite; the model has diverged, use an earlier checkpoint")
+            found[layer] = max(found[layer][0], float(maxima.max())), min(found[layer][1], float(maxima.min()))
+            x = block(x)
     return found
 
 
@@ -131,11 +133,9 @@ def _row_maxima(attention: CausalAttention, x: Tensor) -> Tensor:
 
 def _refuse_outside(layer: int, largest: float, lowest: float, shift: float, max_depth: float) -> None:
     if largest > shift:
-        raise ValueError(
-            f"logits of layer {layer} must be at most the shift {shift:.3g}, got {largest:.3g}; calibrate with a larger margin"
-        )
+        raise ValueError(f"logits of layer {layer} must be at most its shift {shift:.3g}, and one is above; calibrate with a larger margin")
     if shift - lowest > max_depth:
         raise ValueError(
-            f"rows of layer {layer} must have their maximum at most {max_depth:.3g} below the shift {shift:.3g}, got {shift - lowest:.3g};"
+            f"the maximum of every row of layer {layer} must be at most {max_depth:g} below its shift {shift:.3g}, and one lies lower;"
             " compute the row maximum (softmax_rr) instead"
         )
