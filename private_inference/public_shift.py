@@ -5,7 +5,7 @@
 With a public c_l for each layer no maximum is computed, but a fixed-point engine breaks silently in two ways: a logit above c_l makes exp
 overflow what was planned for, and a row whose largest logit is far below c_l has nothing left above the rounding of 2^-f. So calibration
 takes c_l = (largest logit seen) + margin, and refuses if some row's maximum is more than `max_depth` below c_l: then the sum is at least
-e^-depth, and rounding moves a weight by about 2^-(f+1) e^depth (f = 18, depth 6.9: 0.002).
+e^-depth, and rounding moves a weight a of n keys by at most (1 + n a) 2^-(f+1) e^depth (f = 18, depth 6.9: 0.002 (1 + n a)).
 
 Logits of other inputs may exceed what was seen; nothing here proves that they don't. The shift stays off by default; `check` tells for new
 inputs. A fold changes no logit, so calibrate before folding. What is published with c is one number a layer that depends on `ids`: use
