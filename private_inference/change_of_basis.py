@@ -113,9 +113,10 @@ def identity_plan(n_layer: int, width: int) -> BasisPlan:
 def _conditions(maps: Sequence[Tensor]) -> NDArray[np.float64]:
     """Return the condition numbers of M_i ... M_{j-1}, shape (L + 1, L + 1), symmetric, 1 where i = j."""
     table = np.ones((len(maps) + 1, len(maps) + 1))
-    for start, product in enumerate(maps):
-        if not bool(torch.isfinite(product).all()):
-            raise FoldingError(f"the FFN's map of layer {start} overflows, so the run has diverged; fold an earlier checkpoint")
+    for layer, matrix in enumerate(maps):
+        if not bool(torch.isfinite(matrix).all()):
+            raise FoldingError(f"the FFN's map of layer {layer} overflows, so the run has diverged; fold an earlier checkpoint")
+    for start in range(len(maps)):
         for stop in range(start + 1, len(maps) + 1):
             table[start, stop] = table[stop, start] = condition_number(_product(maps, start, stop))
         if start + 1 < len(maps) and np.isinf(table[start, start + 1]):

@@ -63,14 +63,16 @@ def conditioning_penalty(model: PIGPT) -> Tensor:
     >>> from private_inference.config import PIGPTConfig
     >>> config = PIGPTConfig(n_layer=2, n_head=2, n_embd=8, block_size=16, vocab_size=32, variant="sm_scfuffn", init_std=0.3)
     >>> model = PIGPT(config, rng=0)
-    >>> float(conditioning_penalty(model)) > 1
+    >>> conditioning_penalty(model).item() > 1
     True
     """
     return torch.stack([_from_orthogonal(matrix) for matrix in layer_maps(model)]).sum()
 
 
 def condition_number(matrix: Tensor) -> float:
-    """Return the ratio of the largest to the smallest singular value; infinity if the smallest is 0 within rounding."""
+    """Return the largest over the smallest singular value; infinity if that is 0 within rounding or the matrix overflows."""
+    if not bool(torch.isfinite(matrix).all()):
+        return float("inf")
     values = torch.linalg.svdvals(matrix)
     largest, smallest = float(values[0]), float(values[-1])
     rounding = largest * matrix.shape[0] * torch.finfo(matrix.dtype).eps
