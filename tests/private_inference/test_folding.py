@@ -186,6 +186,12 @@ def test_overflow_is_refused(rng: np.random.Generator):
         model.blocks[1].feedforward_gain.gain.fill_(10)
     with pytest.raises(FoldingError, match="map of layer 1 overflows"):
         fold(model)
+    with torch.no_grad():
+        for block in model.blocks:
+            block.feedforward.weight.copy_(1e200 * torch.eye(32, dtype=torch.float64))
+            block.feedforward_gain.gain.fill_(1)
+    with pytest.raises(FoldingError, match=r"overflow torch\.float64"):
+        fold(model)
     narrow = random_model(config_of("sm_t_scfuffn", temperature_init=0.01), rng).half()
     with torch.no_grad():
         narrow.blocks[0].attention.query.weight.fill_(6e4)
@@ -232,19 +238,11 @@ def test_a_folded_model_is_for_inference(rng: np.random.Generator):
             folded(bad)
 
 
-def broken_write(basis: Basis, weight: torch.Tensor) -> torch.Tensor:
-    return weight
-
-
-def broken_read(basis: Basis, weight: torch.Tensor) -> torch.Tensor:
-    return weight
-
-
-@pytest.mark.parametrize(("name", "broken"), [("write", broken_write), ("read", broken_read)])
-def test_a_forgotten_basis_is_caught(name: str, broken: object, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("forgotten", ["write", "read"])
+def test_a_forgotten_basis_is_caught(forgotten: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch):
     config = config_of("sm_scfuffn")
     model, ids = random_model(config, rng), random_ids(config, rng)
-    monkeypatch.setattr(Basis, name, broken)
+    monkeypatch.setattr(Basis, forgotten, lambda basis, weight: weight)
     assert relative_error(fold(model)(ids), model(ids)) > 1e-3
 
 
@@ -255,9 +253,10 @@ def spoilt(folded: FoldedGPT, name: str) -> FoldedGPT:
     for step in path:
         holder = getattr(holder, step)
     tensor = getattr(holder, last)
-    tensor.copy_(
-        torch.eye(*tensor.shape) if last == "product" else torch.ones_like(tensor) if "scale" in last else torch.zeros_like(tensor)
-    )
+    if last == "product":
+        tensor.copy_(torch.eye(len(tensor)))
+    else:
+        tensor.fill_(1 if last == "query_scale" else 0)
     return folded
 
 
