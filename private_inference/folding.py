@@ -168,7 +168,7 @@ def _remaining_feedforward(config: PIGPTConfig, block: Block) -> FeedforwardWeig
 def _cast(folded: FoldedGPT, like: Tensor) -> FoldedGPT:
     folded = folded.to(device=like.device, dtype=like.dtype).eval()
     if not all(bool(torch.isfinite(weight).all()) for weight in folded.buffers()):
-        raise FoldingError(f"folded weights overflow {like.dtype}; fold model.double(), or an earlier checkpoint if the weights have diverged")
+        raise FoldingError(f"folded weights overflow {like.dtype}; fold model.double(), or an earlier checkpoint if the run diverged")
     return folded
 
 
