@@ -211,7 +211,8 @@ def test_other_models_are_refused():
 
 
 def test_a_scaled_ffn_that_is_not_linear_is_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(VARIANTS, "sm_scaled_relu", Variant(False, "relu", scaled=True))  # type: ignore[arg-type]
+    variants = {**VARIANTS, "sm_scaled_relu": Variant(False, "relu", scaled=True)}
+    monkeypatch.setattr("private_inference.config.VARIANTS", variants)
     with pytest.raises(FoldingError, match="'sm_scaled_relu' scales an FFN that isn't linear"):
         fold(PIGPT(config_of("sm_scaled_relu"), rng=0))
 
