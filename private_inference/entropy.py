@@ -148,7 +148,9 @@ def _allowed(mask: Tensor | None, scores: Tensor) -> Tensor:
     n_queries, n_keys = scores.shape[-2:]
     if mask is None:
         if n_queries > n_keys:
-            raise ValueError(f"a causal mask needs at least as many keys as queries, got {n_keys} and {n_queries}; say with mask= who sees what")
+            raise ValueError(
+                f"a causal mask needs at least as many keys as queries, got {n_keys} and {n_queries}; say with mask= who sees what"
+            )
         return torch.ones(n_queries, n_keys, dtype=torch.bool, device=scores.device).tril(n_keys - n_queries).expand(scores.shape)
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
         raise TypeError(f"mask must be a bool tensor, True where a key is seen, got {getattr(mask, 'dtype', type(mask).__name__)}")

@@ -198,10 +198,13 @@ class EntropyPenalty(nn.Module):
     def _check(self, entropy: Tensor) -> None:
         if entropy.ndim != 4 or entropy.shape[1:3] != (self.n_layer, self.n_head) or entropy.shape[3] < 2:
             raise ValueError(
-                f"entropy must have shape (batch, {self.n_layer} layers, {self.n_head} heads, at least 2 positions), got {tuple(entropy.shape)}"
+                f"entropy must have shape (batch, {self.n_layer} layers, {self.n_head} heads, 2 or more positions), "
+                f"got {tuple(entropy.shape)}"
             )
         if bool(entropy.isnan().any()):
-            raise ValueError("entropy must not contain NaN: the run has diverged; go back to the last finite step and lower the learning rate")
+            raise ValueError(
+                "entropy must not contain NaN: the run has diverged; go back to the last finite step and lower the learning rate"
+            )
 
 
 def row_references(entropy: Tensor, reference: RowReference) -> Tensor:
