@@ -39,9 +39,7 @@ class GuidedLoss(nn.Module):
         super().__init__()
         shape = (model.config.n_layer, model.config.n_head)
         if shape != (penalty.n_layer, penalty.n_head):
-            raise ValueError(
-                f"penalty must have the model's {shape[0]} layers and {shape[1]} heads, got {penalty.n_layer}, {penalty.n_head}"
-            )
+            raise ValueError(f"penalty must have the model's (layers, heads) {shape}, got {(penalty.n_layer, penalty.n_head)}")
         if penalty.settings.mode == "head":
             raise ValueError("a penalty in mode='head' has no term of a single sequence; use mode='position'")
         self.model, self.penalty = model, penalty

@@ -212,7 +212,8 @@ def row_references(entropy: Tensor, reference: RowReference) -> Tensor:
     T = entropy.shape[-1]
     if reference == "logT":
         return torch.full((T,), math.log(T), dtype=entropy.dtype, device=entropy.device)
-    return torch.arange(1, T + 1, device=entropy.device).log().to(entropy.dtype)
+    exact = torch.promote_types(entropy.dtype, torch.float32)  # half precision holds no odd number above 2048
+    return torch.arange(1, T + 1, dtype=exact, device=entropy.device).log().to(entropy.dtype)
 
 
 def _theta(theta_init: ArrayLike | Tensor, n_layer: int, n_head: int) -> Tensor:
