@@ -68,10 +68,10 @@ class CausalAttention(nn.Module):
 
     Attributes
     ----------
-    most_logits : how many logits exist at a time, at least those of one query of all heads; 2^26 are 256 MB of float32.
+    most_logits : how many logits exist at a time, at least those of one query of all heads; 2^24 are 64 MB of float32.
     """
 
-    most_logits: int = 1 << 26
+    most_logits: int = 1 << 24
 
     def __init__(self, config: PIGPTConfig) -> None:
         super().__init__()

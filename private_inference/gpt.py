@@ -121,7 +121,7 @@ class PIGPT(nn.Module):
             raise ValueError(f"ids must have shape (batch, 1..{self.config.block_size}), got {tuple(ids.shape)}")
         positions = torch.arange(ids.shape[1], device=ids.device).repeat(len(ids), 1)  # one row a sample: per-sample gradients
         try:
-            return cast(Tensor, self.token_embedding(ids) + self.position_embedding(positions))
+            return cast(Tensor, self.token_embedding(ids.contiguous()) + self.position_embedding(positions))
         except IndexError:
             raise ValueError(f"ids must be in 0..{self.config.vocab_size - 1}, some are not; use the vocabulary of the model") from None
 
