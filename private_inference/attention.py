@@ -30,9 +30,14 @@ _Result = TypeVar("_Result")
 
 
 class NonFiniteAttentionError(ValueError):
-    """Attention holds a NaN or an infinity: the run is broken, and its entropies mean nothing."""
+    """Attention holds a NaN or an infinity: the run is broken, and its entropies mean nothing.
 
-    def __init__(self, message: str, *, layer: int) -> None:
+    Attributes
+    ----------
+    layer : where it was seen first, from 0.
+    """
+
+    def __init__(self, message: str, *, layer: int = 0) -> None:  # a default, because unpickling hands over the message alone
         super().__init__(message)
         self.layer = layer
 

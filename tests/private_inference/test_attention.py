@@ -1,6 +1,7 @@
 """Watched attention is unwatched attention, in chunks or whole; causality; limits of the temperature; NaN is never dropped."""
 
 import math
+import pickle
 
 import pytest
 import torch
@@ -144,3 +145,5 @@ def test_entropies_that_are_not_finite_are_refused_by_layer():
         finite_entropies(entropy)
     assert caught.value.layer == 2
     assert isinstance(caught.value, ValueError)
+    again = pickle.loads(pickle.dumps(caught.value))  # from a worker's process
+    assert (str(again), again.layer) == (str(caught.value), 2)

@@ -173,6 +173,24 @@ def test_ghost_clipping_refuses_tied_matrices_and_clips_untied_ones():
         torch.testing.assert_close(parameter.grad, total, rtol=1e-10, atol=1e-12)
 
 
+def test_looking_at_entropies_between_steps_needs_no_grad():
+    """With gradients on, Opacus waits for a backward pass that never comes: it says so, rather than step wrongly."""
+    for look, steps in ((torch.no_grad, True), (torch.enable_grad, False)):
+        model, ids = model_of(), sequences()
+        expected, before = clipped_sum(one_by_one(model, ids), 0.5), [parameter.detach().clone() for parameter in model.parameters()]
+        wrapped, optimizer, _ = private(model, ids, clip=0.5, poisson_sampling=False)
+        with look():
+            wrapped(ids[:3], return_entropy=True)
+        losses(wrapped, ids).mean().backward()
+        if not steps:
+            with pytest.raises(ValueError, match="Per sample gradient is not initialized"):
+                optimizer.step()
+            continue
+        optimizer.step()
+        for parameter, start, total in zip(model.parameters(), before, expected, strict=True):
+            torch.testing.assert_close((start - parameter) * N, total, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize("variant", sorted(VARIANTS))
 def test_the_empty_batches_of_poisson_sampling_are_steps_of_pure_noise(variant):
     """Every variant, or an epoch with a small sample rate ends in an exception."""
