@@ -1,9 +1,9 @@
 """From torch modules to what the engine is asked: arrays in row-vector convention, and what is public.
 
-    LayerNorm     N(x) W = c(x) (diag(g) W) + b W: gain and bias go into the matrices that follow, at no cost
-    temperature   one a head goes into W_q; a table (H, T) becomes a public scale of the queries, 1 / (t sqrt(d_k))
-    1/sqrt(d_k)   a public scale of the logits, unless a fold has put it into W_q
-    gains         beta and 1/alpha are public scales: two numbers a layer
+LayerNorm     N(x) W = c(x) (diag(g) W) + b W: gain and bias go into the matrices that follow, at no cost
+temperature   one a head goes into W_q; a table (H, T) becomes a public scale of the queries, 1 / (t sqrt(d_k))
+1/sqrt(d_k)   a public scale of the logits, unless a fold has put it into W_q
+gains         beta and 1/alpha are public scales: two numbers a layer
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 Run: PYTHON -I driver.py QUESTION ANSWER
 
-QUESTION is an npz file: `program`, a JSON text that says what is public, `x` (B, T, d), and arrays `secret/0/query`, `public/0/skip_gain`, ...
-ANSWER becomes one with the output, (B, T, d) or (B, T, V), and the engine's version. All parties are threads of this process and talk
-through memory; the engine writes the first party's bytes and messages to its log, on standard output.
+QUESTION is an npz file: `program`, a JSON text that says what is public, `x` (B, T, d), and arrays `secret/0/query`, `public/0/skip_gain`
+and so on. ANSWER becomes one with the output, (B, T, d) or (B, T, V), and the engine's version. All parties are threads of this process
+and talk through memory; the engine writes the first party's bytes and messages to its log, on standard output.
 
 Secret: x and every weight. Public: shapes, masks, and one to three scales a block, which cost a truncation instead of a product.
 
@@ -225,30 +225,34 @@ def run_secure(program: dict[str, object], x: np.ndarray, secret: Arrays, public
             return x
         return linear(layer_norm(x) if program["final_norm"] else x, secret["model"], "unembedding")
 
-    values = jax.tree_util.tree_leaves((x, secret, public))
-    seen = libspu.Visibility
-    visibility = [seen.VIS_SECRET] * (1 + len(jax.tree_util.tree_leaves(secret))) + [seen.VIS_PUBLIC] * len(jax.tree_util.tree_leaves(public))
-    names = [f"in{place}" for place in range(len(values))]
+    hidden, shown = jax.tree_util.tree_leaves((x, secret)), jax.tree_util.tree_leaves(public)
+    visibility = [libspu.Visibility.VIS_SECRET] * len(hidden) + [libspu.Visibility.VIS_PUBLIC] * len(shown)
+    names = [f"in{place}" for place in range(len(visibility))]
     executable, _ = frontend.compile(frontend.Kind.JAX, model, [x, secret, public], {}, names, visibility, lambda _: ["out"])
-    n_parties = N_PARTIES[str(program["protocol"])]
-    config = engine_config(program)
+    config, n_parties = engine_config(program), N_PARTIES[str(program["protocol"])]
     io = spu.Io(n_parties, config)
-    shares = [io.make_shares(value, seen) for value, seen in zip(values, visibility, strict=True)]
+    shares = [io.make_shares(value, seen) for value, seen in zip(hidden + shown, visibility, strict=True)]
+    inputs = [{name: share[rank] for name, share in zip(names, shares, strict=True)} for rank in range(n_parties)]
+    return np.asarray(io.reconstruct(run_parties(executable, config, inputs)))
+
+
+def run_parties(executable: libspu.Executable, config: libspu.RuntimeConfig, inputs: list[dict[str, libspu.Share]]) -> list[libspu.Share]:
+    """Return each party's share of the output; inputs are each party's shares by name."""
     links = libspu.link.Desc()
-    for rank in range(n_parties):
+    for rank in range(len(inputs)):
         links.add_party(f"party{rank}", f"memory{rank}")
 
-    def party(rank: int) -> object:
+    def party(rank: int) -> libspu.Share:
         mine = libspu.RuntimeConfig(config)
         mine.enable_pphlo_profile = mine.enable_hal_profile = rank == 0
         runtime = spu.Runtime(libspu.link.create_mem(links, rank), mine)
-        for name, share in zip(names, shares, strict=True):
-            runtime.set_var(name, share[rank])
+        for name, share in inputs[rank].items():
+            runtime.set_var(name, share)
         runtime.run(executable)
         return runtime.get_var("out")
 
-    with ThreadPoolExecutor(n_parties) as threads:
-        return np.asarray(io.reconstruct(list(threads.map(party, range(n_parties)))))
+    with ThreadPoolExecutor(len(inputs)) as threads:
+        return list(threads.map(party, range(len(inputs))))
 
 
 def engine_config(program: dict[str, object]) -> libspu.RuntimeConfig:
