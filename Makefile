@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
 WORKERS ?= 2
+PI_PYTHON ?= $(PYTHON)
 
 # Two workers on two cores must not each start a pool of threads.
 test stat slow: export OMP_NUM_THREADS = 1
@@ -51,6 +52,7 @@ figures: $(VENV)/.installed
 	$(BIN)/python experiments/figures.py
 
 # Secure computation, to measure what private inference costs; it needs numpy 1 and an old jax, so it lives apart.
+# Its wheels are for Python 3.10 and 3.11 on x86-64 Linux: make pi-engine PI_PYTHON=python3.11
 pi-engine: .pi-venv/.installed
 
 env: $(VENV)/.installed-dev
@@ -81,6 +83,6 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 .pi-venv/.installed:
-	$(PYTHON) -m venv .pi-venv
+	$(PI_PYTHON) -m venv .pi-venv
 	.pi-venv/bin/python -m pip install --quiet --disable-pip-version-check spu==0.9.5 jax==0.4.34 jaxlib==0.4.34 numpy==1.26.4 scipy==1.17.1 ml_dtypes==0.5.4
 	touch $@

@@ -1,6 +1,6 @@
 """What does each attention variant cost under a real secure-computation engine?
 
-One block with secret weights and secret input, two parties and a dealer (SEMI2K of SPU 0.9.5, ring of 64 bits, 18 after the point): bytes and
+One block with secret weights and secret input, two parties and a dealer (SEMI2K of SPU 0.9.5, 64-bit ring, 18 after the point): bytes and
 messages sent by one party in the online phase, and how far the output is from torch. Weights Normal(0, 0.05), inputs Normal(0, 1), every
 matrix drawn anew; bytes depend on shapes alone. Expected at d = 128, 4 heads, 128 positions: 77.903 MB for SM+LN+G, 56.669 for SM+LN+R,
 51.951 for SM+LN, 48.955 for SM+ScFuFFN, 16.081 with a reciprocal a row, 15.623 for attention alone, 10.904 packed in 4, 45.029 for SM+LN+G

@@ -7,7 +7,8 @@ Weights and inputs are secret; shapes, masks and scales are public (`program`). 
 Cost: seconds to minutes. Bytes are those of the online phase: SEMI2K gets its multiplication triples from a dealer, whose work isn't
 counted. They depend on shapes alone, not on weights. Messages are what one party sends, so they bound the rounds from above.
 
-Accuracy: the engine's exponential is (1 + x / 2^8)^(2^8), off by up to 1e-3, so a row with sharp logits is off by about a percent.
+Accuracy: the engine's exponential is (1 + x / 2^8)^(2^8), off by up to 1e-3 below 0, and wrong where a row's logits spread over 2^9. The
+stock GELU is the one with tanh, off by up to 5e-4 from torch's.
 
 References
 ----------
