@@ -37,6 +37,10 @@ class MissingLibraryError(PrivacyAuditError):
     """An optional library is needed and not installed; the message says how to install it."""
 
 
+class EngineError(PrivacyAuditError):
+    """The secure-computation engine failed, ran out of time, or answered with something else."""
+
+
 class InsecureNoiseWarning(UserWarning):
     """Protective noise was drawn from a seeded source: the release is reproducible, not private."""
 
