@@ -92,7 +92,7 @@ def composed_posterior_gap(epsilon: float, n_steps: int, failure: float) -> floa
     heads = float(expit(nats))
     half = _STANDARD_DEVIATIONS * math.sqrt(k) / 2
     b = np.arange(max(0, math.floor(k * heads - half)), min(k, math.ceil(k * heads + half)) + 1, dtype=np.float64)
-    mass = np.exp(gammaln(k + 1) - gammaln(b + 1) - gammaln(k - b + 1) - b * np.log1p(np.exp(-nats)) - (k - b) * np.log1p(np.exp(nats)))
+    mass = np.exp(gammaln(k + 1) - gammaln(b + 1) - gammaln(k - b + 1) - b * np.logaddexp(0, -nats) - (k - b) * np.logaddexp(0, nats))
     loss = nats * np.abs(2 * b - k)
     order = np.argsort(-loss)
     squares, mass = (loss * np.tanh(loss / 2) / 4)[order], mass[order]

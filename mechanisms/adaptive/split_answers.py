@@ -70,6 +70,7 @@ class SplitAnswers:
             raise BudgetExhaustedError(f"all {self._n_chunks} parts of the records are used; start anew with new records")
         start = self._n_used * self._size
         chunk = self._records[self._order[start : start + self._size]]
+        chunk.flags.writeable = False
         value = float(query_values(query, chunk).mean())
         self._n_used += 1
         return Answer(value, max(value - self._width, 0.0), min(value + self._width, 1.0), self._size, 0.0)
