@@ -91,7 +91,7 @@ class FoldedFeedforward(nn.Module):
         """Return what the FFN adds to the stream, (B, T, d)."""
         hidden = _plus(_normalized(x, self.norm_eps) @ self.inner, self.inner_bias)
         if self.activation != "identity":
-            hidden = nn.functional.gelu(hidden) if self.activation == "gelu" else torch.relu(hidden)
+            hidden = nn.functional.gelu(hidden, approximate="tanh") if self.activation == "gelu" else torch.relu(hidden)
         return hidden if self.outer is None else hidden @ self.outer
 
 
