@@ -4,12 +4,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
 WORKERS ?= 2
+PI_PYTHON ?= $(PYTHON)
 
 # Two workers on two cores must not each start a pool of threads.
 test stat slow: export OMP_NUM_THREADS = 1
 test stat slow: export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: demo test stat slow check bench bench-continual coverage env figures clean
+.PHONY: demo test stat slow check bench bench-continual coverage pi-engine env figures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/privacy-audit demo --out audit-report
@@ -50,10 +51,14 @@ coverage: $(VENV)/.installed .bench-venv/.installed .jax-venv/.installed
 figures: $(VENV)/.installed
 	$(BIN)/python experiments/figures.py
 
+# Secure computation, to measure what private inference costs; it needs numpy 1 and an old jax, so it lives apart.
+# Its wheels are for Python 3.10 and 3.11 on x86-64 Linux: make pi-engine PI_PYTHON=python3.11
+pi-engine: .pi-venv/.installed
+
 env: $(VENV)/.installed-dev
 
 clean:
-	rm -rf $(VENV) .bench-venv .jax-venv audit-report build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench-venv .jax-venv .pi-venv audit-report build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -75,4 +80,9 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 .jax-venv/.installed:
 	$(PYTHON) -m venv .jax-venv
 	.jax-venv/bin/python -m pip install --quiet --disable-pip-version-check jax-privacy==2.0.0
+	touch $@
+
+.pi-venv/.installed:
+	$(PI_PYTHON) -m venv .pi-venv
+	.pi-venv/bin/python -m pip install --quiet --disable-pip-version-check spu==0.9.5 jax==0.4.34 jaxlib==0.4.34 numpy==1.26.4 scipy==1.17.1 ml_dtypes==0.5.4
 	touch $@

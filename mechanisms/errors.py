@@ -29,8 +29,16 @@ class StateError(PrivacyAuditError):
     """The state of a continual release doesn't fit what is asked of it; going on could draw the noise of one step twice."""
 
 
+class FoldingError(PrivacyAuditError):
+    """A model's linear FFNs can't be folded into its attention within the condition number asked for."""
+
+
 class MissingLibraryError(PrivacyAuditError):
     """An optional library is needed and not installed; the message says how to install it."""
+
+
+class EngineError(PrivacyAuditError):
+    """The secure-computation engine failed, ran out of time, or answered with something else."""
 
 
 class InsecureNoiseWarning(UserWarning):

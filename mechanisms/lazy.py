@@ -1,10 +1,25 @@
-"""Lazy public names of a package (PEP 562): importing the package loads nothing; asking for a name loads its file."""
+"""Lazy public names of a package (PEP 562): importing the package loads nothing; asking for a name loads its file.
+
+A file is named after its idea, and so may be the function in it. Importing such a file would hide the function: the import system binds
+the file to its name in the package. A package with lazy names keeps the public name, whoever imports what first; the file itself is still
+found by `from package.file import ...`.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from types import ModuleType
+
+
+class _PackageOfNames(ModuleType):
+    """A package whose public names can't be hidden by its files."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        hides = isinstance(value, ModuleType) and name in self.__dir__()
+        if not hides:
+            super().__setattr__(name, value)
 
 
 def lazy_names(package: str, home: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
@@ -23,4 +38,5 @@ def lazy_names(package: str, home: Mapping[str, str]) -> tuple[Callable[[str], o
         setattr(sys.modules[package], name, value)
         return value
 
+    sys.modules[package].__class__ = _PackageOfNames
     return get, lambda: sorted(home)

@@ -13,12 +13,17 @@ Jha, Reagen, Entropy-Guided Attention for Private LLMs, PPAI at AAAI 2025. He, H
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
+from types import MappingProxyType
 from typing import Literal, get_args
 
 from mechanisms.json_ready import JsonValue, json_record
-from mechanisms.validation import one_of, positive, whole_number
+from mechanisms.validation import in_range, one_of, positive, whole_number
+
+SMALLEST_TEMPERATURE = 1e-4  # t never falls below it
+SCHEMA_VERSION = 1
 
 Activation = Literal["gelu", "relu", "identity"]
 Feedforward = Literal["wide", "fused", "none"]  # d-4d-d, one d x d matrix, no FFN at all
@@ -39,7 +44,7 @@ class Variant:
     tempered: bool = False  # learnable temperature unless the config says otherwise
 
 
-VARIANTS: Mapping[str, Variant] = {
+_VARIANTS = {
     "sm_ln_gelu": Variant(True, "gelu"),
     "sm_ln_relu": Variant(True, "relu"),
     "sm_ln": Variant(True, "identity"),
@@ -53,6 +58,7 @@ VARIANTS: Mapping[str, Variant] = {
     "sm_t_scfuffn": Variant(False, "identity", "fused", scaled=True, tempered=True),
     "sm_attention_only": Variant(False, "identity", "none"),
 }
+VARIANTS: Mapping[str, Variant] = MappingProxyType(_VARIANTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ class PIGPTConfig:
     variant : a key of `VARIANTS`.
     temperature : "auto" is "head" for tempered variants and "none" for the others; "head" folds into W_q at no cost, "position" is the
         published form, a table of (H, T) that fixes the longest context.
-    temperature_init : where t starts, > 0. Small, because norm-free logits are tiny at first and heads would begin uniform.
+    temperature_init : where t starts, > 1e-4. Small, because norm-free logits are tiny at first and heads would begin uniform.
     score : how logits become weights; `softmax_rr` is softmax with one reciprocal a row.
     init_std : standard deviation of initial linear and embedding weights; 0.02 at d = 768, 0.05 at d = 64.
     tied : the output matrix is the embedding's.
@@ -95,14 +101,15 @@ class PIGPTConfig:
 
     def __post_init__(self) -> None:
         for name in ("n_layer", "n_head", "n_embd", "block_size", "vocab_size"):
-            whole_number(1, **{name: getattr(self, name)})
+            object.__setattr__(self, name, whole_number(1, **{name: getattr(self, name)}))
         if self.n_embd % self.n_head:
             raise ValueError(f"n_embd must be a multiple of n_head, got {self.n_embd} and {self.n_head}")
         one_of(tuple(VARIANTS), variant=self.variant)
         one_of(("auto", "none", "head", "position"), temperature=self.temperature)
         one_of(get_args(Score), score=self.score)
-        positive(temperature_init=self.temperature_init)
-        positive(init_std=self.init_std)
+        start = in_range(SMALLEST_TEMPERATURE, math.inf, temperature_init=self.temperature_init)
+        object.__setattr__(self, "temperature_init", start)
+        object.__setattr__(self, "init_std", positive(init_std=self.init_std))
         if not isinstance(self.tied, bool):
             raise TypeError(f"tied must be True or False, got {type(self.tied).__name__}")
 
@@ -125,12 +132,22 @@ class PIGPTConfig:
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Return the JSON-ready record."""
-        return json_record({"schema_version": 1, **asdict(self)})
+        return json_record({"schema_version": SCHEMA_VERSION, **asdict(self)})
 
     @classmethod
     def from_dict(cls, record: Mapping[str, object]) -> PIGPTConfig:
-        """Return the config of a record; unknown keys are errors."""
+        """Return the config of a record; keys that are unknown or missing are errors.
+
+        Raises
+        ------
+        ValueError, TypeError : as above, or a record of another schema version.
+        """
+        version = record.get("schema_version", SCHEMA_VERSION)
+        if version != SCHEMA_VERSION:
+            raise ValueError(f"schema_version must be {SCHEMA_VERSION}, got {version!r}; read the record with the version that wrote it")
         known = {field.name for field in fields(cls)}
         if unknown := set(record) - known - {"schema_version"}:
             raise ValueError(f"a PIGPTConfig has no {sorted(unknown)}; it has {sorted(known)}")
+        if missing := {field.name for field in fields(cls) if field.default is MISSING} - set(record):
+            raise ValueError(f"a PIGPTConfig needs {sorted(missing)}; add them to the record")
         return cls(**{name: record[name] for name in known if name in record})  # type: ignore[arg-type]

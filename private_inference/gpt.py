@@ -19,10 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from mechanisms.randomness import RngLike, as_generator
-from private_inference.attention import CausalAttention
+from private_inference.attention import CausalAttention, NonFiniteAttentionError, finite_entropies
 from private_inference.config import PIGPTConfig
 from private_inference.feedforward import WeightNormLinear, feedforward
 from private_inference.leaves import Gain, HeadTemperature
+
+_NO_TARGET = -(2**40)  # torch ignores -100 unless told otherwise: a loss of 0 that would count in the mean
 
 
 class Block(nn.Module):
@@ -34,7 +36,7 @@ class Block(nn.Module):
         self.attention_norm = nn.LayerNorm(config.n_embd) if parts.layer_norm else None
         self.attention = CausalAttention(config)
         self.feedforward_norm = nn.LayerNorm(config.n_embd) if parts.layer_norm and parts.feedforward != "none" else None
-        self.feedforward = feedforward(config) if parts.feedforward != "none" else None
+        self.feedforward = feedforward(config)
         self.skip_gain = Gain() if parts.scaled else None  # beta
         self.feedforward_gain = Gain() if parts.scaled else None  # 1 / alpha
 
@@ -73,11 +75,12 @@ class PIGPT(nn.Module):
     def __init__(self, config: PIGPTConfig, *, rng: RngLike = None) -> None:
         super().__init__()
         self.config = config
-        self.token_embedding = nn.Embedding(config.vocab_size, config.n_embd)
-        self.position_embedding = nn.Embedding(config.block_size, config.n_embd)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layer))
-        self.final_norm = nn.LayerNorm(config.n_embd) if config.parts.layer_norm else None
-        self.unembedding = nn.Linear(config.n_embd, config.vocab_size, bias=False)
+        with torch.random.fork_rng(devices=[]):  # torch's layers draw from the global generator when they are made
+            self.token_embedding = nn.Embedding(config.vocab_size, config.n_embd)
+            self.position_embedding = nn.Embedding(config.block_size, config.n_embd)
+            self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layer))
+            self.final_norm = nn.LayerNorm(config.n_embd) if config.parts.layer_norm else None
+            self.unembedding = nn.Linear(config.n_embd, config.vocab_size, bias=False)
         if config.tied:
             self.unembedding.weight = self.token_embedding.weight
         _draw_weights(self, config.init_std, rng)
@@ -91,7 +94,9 @@ class PIGPT(nn.Module):
 
         Raises
         ------
-        ValueError : `ids` is not (B, T), or T is above block_size.
+        ValueError : `ids` is not (B, T), T is above block_size, an id is no token; entropies asked of score "linear".
+        TypeError : `ids` is no tensor of 64-bit or 32-bit whole numbers.
+        NonFiniteAttentionError : entropies are asked for and attention holds a NaN or an infinity.
         """
         x = self.embed(ids)
         if not return_entropy:
@@ -102,14 +107,23 @@ class PIGPT(nn.Module):
         for block in self.blocks:
             x, entropy = cast(Block, block).with_entropy(x)
             entropies.append(entropy)
-        return self.unembed(x), torch.stack(entropies, dim=1)
+        entropy = finite_entropies(torch.stack(entropies, dim=1))
+        if not bool(x.isfinite().all()):  # values or an FFN of the last layer: no row comes after to show it
+            raise NonFiniteAttentionError(f"the output of layer {len(self.blocks) - 1} is not finite", layer=len(self.blocks) - 1)
+        return self.unembed(x), entropy
 
     def embed(self, ids: Tensor) -> Tensor:
         """Return the sum of token and position embeddings, (B, T, d)."""
+        if not isinstance(ids, Tensor) or ids.dtype not in (torch.int64, torch.int32):
+            found = ids.dtype if isinstance(ids, Tensor) else type(ids).__name__
+            raise TypeError(f"ids must be a tensor of torch.int64 or torch.int32, got {found}; convert them with .long()")
         if ids.ndim != 2 or not 1 <= ids.shape[1] <= self.config.block_size:
             raise ValueError(f"ids must have shape (batch, 1..{self.config.block_size}), got {tuple(ids.shape)}")
-        positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)  # one row a sample: per-sample gradients
-        return cast(Tensor, self.token_embedding(ids) + self.position_embedding(positions))
+        positions = torch.arange(ids.shape[1], device=ids.device).repeat(len(ids), 1)  # one row a sample: per-sample gradients
+        try:
+            return cast(Tensor, self.token_embedding(ids.contiguous()) + self.position_embedding(positions))
+        except IndexError:
+            raise ValueError(f"ids must be in 0..{self.config.vocab_size - 1}, some are not; use the vocabulary of the model") from None
 
     def unembed(self, x: Tensor) -> Tensor:
         """Return the logits of the last block's output."""
@@ -117,8 +131,24 @@ class PIGPT(nn.Module):
 
 
 def next_token_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return each sequence's mean cross-entropy in nats, shape (B,), of logits (B, T, V) against token ids (B, T)."""
-    return nn.functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none").mean(dim=1)
+    """Return each sequence's mean cross-entropy in nats, shape (B,).
+
+    Parameters
+    ----------
+    logits : (B, T, V).
+    targets : the token that follows each position, int64, (B, T); every position counts, there is no padding.
+
+    Raises
+    ------
+    ValueError : shapes don't fit, or a target is no token.
+    """
+    if targets.shape != logits.shape[:-1]:
+        raise ValueError(f"targets must have shape {tuple(logits.shape[:-1])}, got {tuple(targets.shape)}")
+    try:
+        losses = nn.functional.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none", ignore_index=_NO_TARGET)
+    except IndexError:
+        raise ValueError(f"targets must be in 0..{logits.shape[-1] - 1}, some are not; cut padding off before") from None
+    return losses.view(targets.shape).mean(dim=1)
 
 
 def _through(module: nn.Module | None, x: Tensor) -> Tensor:
@@ -128,11 +158,11 @@ def _through(module: nn.Module | None, x: Tensor) -> Tensor:
 def _draw_weights(model: nn.Module, std: float, rng: RngLike) -> None:
     """Draw all matrices; gains, norms and temperatures keep their starts."""
     generator = torch.Generator().manual_seed(int(as_generator(rng).integers(2**63)))
-    kept = tuple(id(parameter) for leaf in model.modules() if isinstance(leaf, Gain | HeadTemperature) for parameter in leaf.parameters())
+    tables = {id(leaf.raw) for leaf in model.modules() if isinstance(leaf, HeadTemperature)}
     with torch.no_grad():
         for parameter in model.parameters():
-            if parameter.ndim == 2 and id(parameter) not in kept:
+            if parameter.ndim == 2 and id(parameter) not in tables:
                 parameter.normal_(0.0, std, generator=generator)
         for leaf in model.modules():
             if isinstance(leaf, WeightNormLinear):
-                leaf.length.copy_(leaf.direction.norm(dim=1, keepdim=True))
+                leaf.start_as_drawn()

@@ -10,7 +10,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-_SMALLEST_TEMPERATURE = 1e-4
+from mechanisms.validation import in_range
+from private_inference.config import SMALLEST_TEMPERATURE
 
 
 class Gain(nn.Module):
@@ -21,7 +22,7 @@ class Gain(nn.Module):
 
     def __init__(self, init: float = 1.0) -> None:
         super().__init__()
-        self.gain = nn.Parameter(torch.tensor([init]))
+        self.gain = nn.Parameter(torch.tensor([float(init)]))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return gain * x, any shape."""
@@ -34,7 +35,11 @@ class HeadTemperature(nn.Module):
     Parameters
     ----------
     n_head, n_positions : the table is (H, T); T = 1 is one temperature a head, which folds into W_q.
-    init : where t starts.
+    init : where t starts, > 1e-4.
+
+    Raises
+    ------
+    ValueError : `init` is too small.
 
     Notes
     -----
@@ -43,13 +48,13 @@ class HeadTemperature(nn.Module):
 
     def __init__(self, n_head: int, n_positions: int, init: float) -> None:
         super().__init__()
-        start = max(init - _SMALLEST_TEMPERATURE, _SMALLEST_TEMPERATURE)
-        self.raw = nn.Parameter(torch.full((n_head, n_positions), start + math.log(-math.expm1(-start))))
+        start = in_range(SMALLEST_TEMPERATURE, math.inf, init=init) - SMALLEST_TEMPERATURE
+        self.raw = nn.Parameter(torch.full((n_head, n_positions), start + math.log(-math.expm1(-start))))  # the inverse of softplus
 
     @property
     def value(self) -> Tensor:
         """Return t, shape (H, T) or (H, 1)."""
-        return nn.functional.softplus(self.raw) + _SMALLEST_TEMPERATURE
+        return nn.functional.softplus(self.raw) + SMALLEST_TEMPERATURE
 
     def forward(self, queries: Tensor) -> Tensor:
         """Return queries / t, shape (B, H, T', d_k).

@@ -35,7 +35,7 @@ def softmax_row_reciprocal(logits: Tensor, allowed: Tensor) -> Tensor:
 
 
 def quad2(logits: Tensor, allowed: Tensor) -> Tensor:
-    """Return (x + 5)^2 over its row's sum."""
+    """Return (x + 5)^2 over its row's sum; a row of nothing but -5 is NaN."""
     squares = (logits + QUAD_SHIFT).square().masked_fill(~allowed, 0.0)
     return squares * squares.sum(dim=-1, keepdim=True).reciprocal()
 
@@ -64,7 +64,8 @@ def entropy_of_scores(weights: Tensor) -> Tensor:
     """
     if bool((weights < 0).any()):
         raise ValueError("attention weights must be >= 0 to have an entropy; the score 'linear' has none")
-    shares = weights / weights.sum(dim=-1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny)
+    total = weights.sum(dim=-1, keepdim=True)
+    shares = weights / total.masked_fill(total == 0, 1.0)
     seen = shares.masked_fill(shares == 0, 1.0)  # 0 ln 0 = 0, and its gradient is not the infinity of ln 0
     return -(seen * seen.log()).sum(dim=-1)
 

@@ -22,11 +22,11 @@ from mechanisms.errors import InsufficientEvidenceError
 from mechanisms.guarantee import Neighboring, PrivacyGuarantee
 from mechanisms.noise.source import noise_assumptions
 from synth.adaptive.forest import sample_forest
-from synth.adaptive.measure_pairs import PairModel, measure_adaptively, measure_one_ways
+from synth.adaptive.measure_pairs import PairModel, measure_adaptively, measure_one_ways, one_way_noise
 from synth.adaptive.mode import FIRST_SHARE, noise_ratio
 from synth.budget import adaptive_budget, marginal_sensitivity, one_shot_budget
 from synth.compressed_fit import fit_compressed
-from synth.consistency import consistent_one_ways
+from synth.consistency import OneWayEstimate, consistent_one_ways
 from synth.count_source import CountSource
 from synth.encoded import Codes, EncodedTable
 from synth.k_way import fit_marginals
@@ -168,8 +168,7 @@ def _fit_adaptively(
     source: CountSource, groups: Groups, plan: FitPlan, tools: FitTools, ledger: Ledger, *, first: Sequence[MarginalAnswer]
 ) -> SynthesisRun:
     """Measure one-ways and chosen pairs, sample the forest, and fit the model's answers of all pairs."""
-    share = plan.recipe.one_way_share * ledger.left
-    ones = [*first, *measure_one_ways(source, rho=share, neighboring=plan.neighboring, noise=tools.noise, ledger=ledger)]
+    ones = _measured_one_ways(source, plan, tools, ledger, first=first)
     one_ways = _one_ways(source, ones, plan)
     model = measure_adaptively(
         source,
@@ -197,14 +196,29 @@ def _fit_adaptively(
     return _run(fit, total, "adaptive", [*ones, *model.raw], plan, tools, ledger)
 
 
+def _measured_one_ways(
+    source: CountSource, plan: FitPlan, tools: FitTools, ledger: Ledger, *, first: Sequence[MarginalAnswer]
+) -> list[MarginalAnswer]:
+    """Spend the recipe's share on one-ways, and once more if that leaves too much noise."""
+    rho = plan.recipe.one_way_share * ledger.left
+    ones = [*first, *measure_one_ways(source, rho=rho, neighboring=plan.neighboring, noise=tools.noise, ledger=ledger)]
+    if one_way_noise(_one_way_estimates(source, ones, plan)) > plan.recipe.one_way_noise:
+        ones += measure_one_ways(source, rho=rho, neighboring=plan.neighboring, noise=tools.noise, ledger=ledger)
+    return ones
+
+
 def _model_targets(model: PairModel) -> list[MarginalTarget]:
     """Return all pairs' answers as the model has them; their noise is not white any more, so no minimum gain is taken from it."""
     return [MarginalTarget(pair, answer, 0.0, 1.0 if pair in model.measured else MODEL_WEIGHT) for pair, answer in model.answers.items()]
 
 
 def _one_ways(source: CountSource, answers: Sequence[MarginalAnswer], plan: FitPlan) -> list[NDArray[np.float64]]:
+    return [one.counts for one in _one_way_estimates(source, answers, plan)]
+
+
+def _one_way_estimates(source: CountSource, answers: Sequence[MarginalAnswer], plan: FitPlan) -> list[OneWayEstimate]:
     total = float(source.n_rows) if plan.neighboring is Neighboring.REPLACE else None  # public under replacement only
-    return [one.counts for one in consistent_one_ways(answers, source.schema.sizes, total=total)]
+    return consistent_one_ways(answers, source.schema.sizes, total=total)
 
 
 def _total(source: CountSource, one_ways: Sequence[NDArray[np.float64]], plan: FitPlan) -> float:

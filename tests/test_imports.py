@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 
@@ -49,6 +51,14 @@ def test_public_names_resolve(package: str):
         value = getattr(module, name)
         assert value is getattr(module, name)
         assert value.__doc__
+
+
+@pytest.mark.parametrize("package", ["privacy_audit", "attacks", "mechanisms", "synth"])
+def test_no_file_hides_a_public_name(package: str):
+    for name in dir(importlib.import_module(package)):
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module(f"{package}.{name}")
+        assert not isinstance(getattr(importlib.import_module(package), name), ModuleType)
 
 
 @pytest.mark.parametrize("package", ["privacy_audit", "attacks", "mechanisms", "synth"])

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from privacy_audit.cli.account import account
+from privacy_audit.cli.attention import attention
 from privacy_audit.cli.demo import demo
 from privacy_audit.cli.epsilon import epsilon
 from privacy_audit.cli.evaluate import evaluate
@@ -43,6 +44,7 @@ for command, summary in (
     (evaluate, "Hold a synthetic table against the real one."),
 ):
     app.command(short_help=summary)(command)
+app.add_typer(attention, name="attention", short_help="What attention costs under private inference.")
 
 
 def _show_version(asked: bool) -> None:

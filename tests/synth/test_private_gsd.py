@@ -109,6 +109,16 @@ def test_each_branch_of_the_rule_has_half_of_delta(rng):
         assert by_rule.rho_ < 0.985 * whole.rho_
 
 
+@pytest.mark.parametrize(("epsilon", "times"), [(20.0, 1), (0.1, 2)])
+def test_noisy_one_ways_are_bought_twice(rng, epsilon, times):
+    synthesizer = fitted(patients(rng, 5000), epsilon=epsilon, delta=1e-6, mode="adaptive", recipe=AdaptiveRecipe(n_pairs=2, n_rounds=1))
+    columns = [len(answer.columns) for answer in synthesizer.measurements_]
+    assert columns.count(1) == 4 * times
+    one_ways = [entry.rho for entry in synthesizer.ledger_[: 4 * times]]
+    assert one_ways == pytest.approx([0.3 * synthesizer.rho_ / 4] * (4 * times))
+    assert sum(entry.rho for entry in synthesizer.ledger_) == pytest.approx(synthesizer.rho_, rel=1e-6)
+
+
 @pytest.mark.parametrize("neighboring", [ADD, REPLACE])
 def test_the_ledger_of_queries_is_the_budget(rng, neighboring):
     synthesizer = fitted(patients(rng, 300), neighboring=neighboring, delta=1e-6, workload=[Prefix(30, seed=1), Marginals(k=1)])

@@ -86,7 +86,9 @@ def test_all_pairs_may_be_measured(rng):
     assert ledger.spent <= 0.1 * (1 + 1e-9)
 
 
-@pytest.mark.parametrize("wrong", [{"one_way_share": 1.0}, {"select_share": 0.0}, {"n_rounds": 0}, {"n_pairs": 0}, {"shrunk": 1.1}])
+@pytest.mark.parametrize(
+    "wrong", [{"one_way_share": 0.5}, {"one_way_noise": -1}, {"select_share": 0.0}, {"n_rounds": 0}, {"n_pairs": 0}, {"shrunk": 1.1}]
+)
 def test_bad_recipes_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         AdaptiveRecipe(**wrong)

@@ -1,0 +1,56 @@
+"""README tables of private-inference cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from experiments.markdown import table
+from mechanisms.json_ready import number_from_json
+
+Row = Mapping[str, object]
+
+
+def ladder(rows: list[Row]) -> str:
+    """GPT-2 small, step by step: gigabytes, messages, ratios and time on two links without compute."""
+    cells = []
+    for row in rows:
+        if row["part"] != "ladder":
+            continue
+        ratios = f"{_number(row, 'fewer_bytes_than_stock'):.2f} x", f"{_number(row, 'fewer_bytes_equal_score'):.2f} x"
+        times = f"{_number(row, 'lan_seconds'):.1f} s", f"{_number(row, 'wan_seconds'):.0f} s"
+        cells.append([row["name"], row["score"], f"{_number(row, 'gb_both'):.2f}", f"{_number(row, 'messages'):,.0f}", *ratios, *times])
+    header = [
+        "model",
+        "softmax",
+        "GB",
+        "messages",
+        "less than SM+LN+G",
+        "with equal softmax",
+        "LAN, without compute",
+        "WAN, without compute",
+    ]
+    return table(header, cells)
+
+
+def published(rows: list[Row]) -> str:
+    """Printed and computed gigabytes and minutes of each setting."""
+    cells = []
+    for row in rows:
+        if row["part"] != "published":
+            continue
+        gigabytes = f"{_number(row, 'printed_gb'):.2f}", f"{_number(row, 'gb'):.2f}"
+        minutes = f"{_number(row, 'printed_minutes'):.2f}", f"{_number(row, 'minutes'):.2f}"
+        cells.append([row["variant"], f"{row['layers']}, {row['T']}", *gigabytes, *minutes])
+    return table(["variant", "L, T", "GB printed", "GB", "minutes printed", "minutes"], cells)
+
+
+def both(rows: list[Row]) -> str:
+    """The ladder, then the published figures."""
+    return f"{ladder(rows)}\n\n{published(rows)}"
+
+
+def _number(row: Row, name: str) -> float:
+    return number_from_json(row[name])
+
+
+TABLES: dict[str, Callable[[list[Row]], str]] = {"e_pi_published": both}

@@ -1,0 +1,126 @@
+"""`privacy-audit attention cost`: what one private inference costs by a profile of prices."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from privacy_audit.cli.attention_model import (
+    ConfigOption,
+    ContextOption,
+    FoldOption,
+    HeadsOption,
+    JsonOption,
+    LayersOption,
+    VariantOption,
+    VocabularyOption,
+    WidthOption,
+    model_config,
+)
+
+if TYPE_CHECKING:
+    from private_inference.cost import CostEstimate
+    from private_inference.cost_comparison import CostComparison
+    from private_inference.inference_program import Fold, Projections, Scaling
+    from private_inference.network import Network
+
+
+def cost(
+    layers: LayersOption = None,
+    heads: HeadsOption = None,
+    width: WidthOption = None,
+    vocabulary: VocabularyOption = None,
+    variant: VariantOption = None,
+    config: ConfigOption = None,
+    context: ContextOption = 128,
+    fold: FoldOption = "none",
+    score: Annotated[str | None, typer.Option(help="softmax, softmax_rr, softmax_shift, quad2, ...; the config's if not given.")] = None,
+    packing: Annotated[int, typer.Option(help="Causal packing: number of blocks of queries, a divisor of T.")] = 1,
+    projections: Annotated[str, typer.Option(help="separate or joined products for queries, keys, values.")] = "separate",
+    scaling: Annotated[str, typer.Option(help="1 / sqrt(d_k) at the logits or in the weights.")] = "logits",
+    profile: Annotated[str, typer.Option(help="semi2k-fm64 or cheetah-published.")] = "semi2k-fm64",
+    network: Annotated[str, typer.Option(help="lan, wan, or MBIT,MS: bandwidth and round trip.")] = "lan",
+    output: Annotated[bool, typer.Option("--output", help="Count final norm and output matrix too.")] = False,
+    against: Annotated[str | None, typer.Option(help="Variant to compare with, neither folded nor packed.", metavar="VARIANT")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Bytes, messages and latency of one private inference; without options GPT-2 small."""
+    from privacy_audit.cli.output import print_json
+    from private_inference.cost import estimate_cost
+    from private_inference.cost_comparison import compare
+
+    model = model_config(config, context, layers=layers, heads=heads, width=width, vocabulary=vocabulary, variant=variant)
+    link = _network(network)
+    estimate = estimate_cost(
+        model,
+        context,
+        profile=profile,
+        score=score,
+        packing=packing,
+        fold=cast("Fold", fold),
+        projections=cast("Projections", projections),
+        scaling=cast("Scaling", scaling),
+        network=link,
+        output=output,
+    )
+    comparisons = []
+    if against is not None:  # with the baseline's own softmax, then with the same: a ratio of two kinds is partly the softmax's
+        other = replace(model, variant=against)
+        for kind in dict.fromkeys((model.score, estimate.score)):
+            comparisons.append(compare(estimate_cost(other, context, profile=profile, score=kind, network=link, output=output), estimate))
+    if json:
+        print_json({**estimate.to_dict(), "against": [comparison.to_dict() for comparison in comparisons]})
+    else:
+        _print(estimate, comparisons)
+
+
+def _network(text: str) -> str | Network:
+    if "," not in text:
+        return text
+    from private_inference.network import Network
+
+    try:
+        megabits, milliseconds = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"--network must be lan, wan, or two numbers like 100,80, got {text!r}") from None
+    return Network("given", round_trip=milliseconds / 1e3, bandwidth=1e6 * megabits)
+
+
+def _print(estimate: CostEstimate, comparisons: list[CostComparison]) -> None:
+    from privacy_audit.cli.output import print_rows, print_sentences
+
+    one = estimate.bytes_one_party
+    shares = "" if one is None else f"; {one / 1e9:.4g} GB sent by one"
+    latency = estimate.latency
+    terms = {"rounds": latency.rounds, "transfer": latency.transfer, "compute": latency.compute}
+    rows = [
+        ("program", estimate.program),
+        ("profile", estimate.profile_words),
+        ("bytes", f"{estimate.bytes_both / 1e9:.4g} GB by both parties{shares}"),
+        ("messages", "unknown" if estimate.messages is None else f"{estimate.messages:,} sent by one party"),
+        ("latency", ", ".join(f"{name} {_seconds(term)}" for name, term in terms.items()) + f" ({latency.network.words})"),
+    ]
+    if estimate.published_seconds is not None:
+        rows.append(("as published", f"{estimate.published_seconds / 60:.2f} minutes on the profile's own machines"))
+    print_rows(*rows)
+    _print_parts(estimate)
+    if comparisons:
+        print_sentences("Compared:", [comparison.words for comparison in comparisons])
+    print_sentences("To know:", estimate.notes)
+
+
+def _seconds(term: float | None) -> str:
+    return "unknown" if term is None else f"{term:.3g} s"
+
+
+def _print_parts(estimate: CostEstimate) -> None:
+    typer.echo(f"\n{'operation':<20}{'kind':<20}{'GB, both':>10}{'share':>8}{'messages':>12}")
+    for row in estimate.rows:
+        if row.included_in is not None:
+            typer.echo(f"{row.name:<20}{row.kind:<20}  in the price of {row.included_in}")
+            continue
+        messages = "unknown" if row.messages is None else f"{row.messages:,}"
+        share = row.bytes_both / estimate.bytes_both
+        typer.echo(f"{row.name:<20}{row.kind:<20}{row.bytes_both / 1e9:>10.4g}{share:>8.1%}{messages:>12}")
