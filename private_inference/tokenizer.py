@@ -75,7 +75,7 @@ class BytePairTokenizer:
     @property
     def end_id(self) -> int:
         """Return the id of the entry that ends a file."""
-        return int(self._tokenizer.token_to_id(_END))
+        return int(self._tokenizer.token_to_id(_END) or 0)
 
     def encode(self, text: str) -> NDArray[np.int32]:
         """Return the ids of a text."""
