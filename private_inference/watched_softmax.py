@@ -3,10 +3,10 @@
     a = softmax(s),  E = -sum_j a_j ln a_j          over the allowed keys; 0 elsewhere
     dL/ds_j = a_j (g_j - sum_k a_k g_k - h (ln a_j + E))        g = dL/da, h = dL/dE
 
-The same numbers as softmax and the entropy of the logits apart, up to round-off, for less than half of their time and memory: ln a is
-computed once and kept, and no chain of small operations is differentiated. Gradients of first order only.
+The same numbers as softmax and the entropy of the logits apart, up to round-off, for two thirds of their time: ln a is computed once and
+kept, and no chain of small operations is differentiated. Gradients of first order only.
 
-Cost: 6 passes over the logits forward, 6 backward.
+Cost, 8 x 4 x 64 x 64 logits on one core, forward and backward: 1.6 ms, apart 2.5 ms.
 """
 
 from __future__ import annotations
