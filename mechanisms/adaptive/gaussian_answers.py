@@ -32,10 +32,11 @@ from scipy.special import expit
 
 from mechanisms.accounting.discrete_curve import discrete_gaussian_epsilon, discrete_gaussian_rho
 from mechanisms.adaptive.answer_method import AnswerTask, MethodPlan, Unsuitable
-from mechanisms.adaptive.noisy_means import GRID, MeanNoise, NoisyMeans, rounding_error
+from mechanisms.adaptive.noisy_means import MeanNoise, NoisyMeans, rounding_error
 from mechanisms.adaptive.posterior_gap import gaussian_posterior_gap
 from mechanisms.adaptive.query import Records
 from mechanisms.adaptive.tail_mean import chi_square_tail_mean, normal_tail_mean
+from mechanisms.adaptive.whole_sums import UNITS
 from mechanisms.continual.counter_budget import REPORTED_DELTA
 from mechanisms.continual.stream_budget import StreamBudget
 from mechanisms.guarantee import Neighboring, PrivacyGuarantee
@@ -74,7 +75,7 @@ def gaussian_width(n: int, max_queries: int, rho: float, beta: float) -> float:
     0.0599
     """
     scale = _scale(max_queries, rho)
-    sigma, effective = scale / GRID / n, rho / (1 - _ROUNDING_VARIANCE / scale**2)
+    sigma, effective = scale / UNITS / n, rho / (1 - _ROUNDING_VARIANCE / scale**2)
 
     def width(p: float) -> float:
         return sigma * normal_tail_mean((beta - p) / (2 * max_queries)) + gaussian_posterior_gap(effective, p)
@@ -108,22 +109,22 @@ def _best_share(width: Callable[[float], float], beta: float) -> float:
 
 def _scale(max_queries: int, rho: float) -> float:
     """Return the noise's scale in units of the sum."""
-    return GRID * math.sqrt(max_queries / (2 * rho))
+    return UNITS * math.sqrt(max_queries / (2 * rho))
 
 
 def _budgeted_rho(budget: StreamBudget, max_queries: int) -> float:
     if budget.epsilon is None or budget.delta is None:
         return positive(rho=budget.rho)
-    return discrete_gaussian_rho(budget.epsilon, budget.delta, sensitivities=[GRID * math.sqrt(max_queries)], shares=[1.0])
+    return discrete_gaussian_rho(budget.epsilon, budget.delta, sensitivities=[UNITS * math.sqrt(max_queries)], shares=[1.0])
 
 
 def _started(task: AnswerTask, rho: float, width: float, records: Records, source: NoiseSource) -> NoisyMeans:
     k = task.max_queries
-    variance = Fraction(k * GRID**2) / (2 * Fraction(rho))
+    variance = Fraction(k * UNITS**2) / (2 * Fraction(rho))
     noise = MeanNoise(
         mechanism="discrete gaussian",
         draw=lambda: exact_discrete_gaussian(variance, source.words),
-        scale=_scale(k, rho) / GRID / task.n,
+        scale=_scale(k, rho) / UNITS / task.n,
         rho=rho / k,
     )
     return NoisyMeans(records, noise, max_queries=k, width=width, guarantee=_guarantee(task, rho, source))
@@ -135,6 +136,6 @@ def _guarantee(task: AnswerTask, rho: float, source: NoiseSource) -> PrivacyGuar
         epsilon, delta = asked.epsilon, asked.delta
     else:
         delta = REPORTED_DELTA
-        epsilon = discrete_gaussian_epsilon([GRID * math.sqrt(task.max_queries)], [_scale(task.max_queries, rho)], delta)
+        epsilon = discrete_gaussian_epsilon([UNITS * math.sqrt(task.max_queries)], [_scale(task.max_queries, rho)], delta)
     mechanism = "discrete Gaussian noise on means"
     return PrivacyGuarantee(epsilon, delta, Neighboring.REPLACE, task.privacy_unit, mechanism, noise_assumptions(source))

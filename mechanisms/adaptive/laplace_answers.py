@@ -25,10 +25,11 @@ from scipy.optimize import minimize_scalar
 
 from mechanisms.accounting.zcdp import zcdp_epsilon, zcdp_rho
 from mechanisms.adaptive.answer_method import AnswerTask, MethodPlan
-from mechanisms.adaptive.noisy_means import GRID, MeanNoise, NoisyMeans, rounding_error
+from mechanisms.adaptive.noisy_means import MeanNoise, NoisyMeans, rounding_error
 from mechanisms.adaptive.posterior_gap import composed_posterior_gap, pure_posterior_gap
 from mechanisms.adaptive.query import Records
 from mechanisms.adaptive.tail_mean import exponential_tail_mean
+from mechanisms.adaptive.whole_sums import UNITS
 from mechanisms.continual.counter_budget import REPORTED_DELTA
 from mechanisms.continual.stream_budget import StreamBudget
 from mechanisms.guarantee import Neighboring, PrivacyGuarantee
@@ -99,12 +100,13 @@ def _budgeted(budget: StreamBudget, max_queries: int) -> float:
 
 
 def _started(task: AnswerTask, each: float, width: float, records: Records, source: NoiseSource) -> NoisyMeans:
-    scale = GRID / Fraction(each)
+    scale = UNITS / Fraction(each)
     noise = MeanNoise(
         mechanism="discrete laplace",
         draw=lambda: exact_discrete_laplace(scale, source.words),
         scale=1 / (task.n * each),
         rho=each * each / 2,
+        epsilon=each if task.budget is None or task.budget.pure else None,
     )
     return NoisyMeans(records, noise, max_queries=task.max_queries, width=width, guarantee=_guarantee(task, each, source))
 

@@ -22,10 +22,11 @@ from mechanisms.accounting.zcdp import zcdp_rho
 from mechanisms.adaptive.answer import Answer
 from mechanisms.adaptive.gaussian_answers import gaussian_width
 from mechanisms.adaptive.laplace_answers import laplace_width
-from mechanisms.adaptive.noisy_means import GRID, grid_sum
+from mechanisms.adaptive.noisy_means import grid_sum
 from mechanisms.adaptive.query import Records, StatisticalQuery, query_values
 from mechanisms.adaptive.query_answerer import StatisticalQueryAnswerer, answer_widths
 from mechanisms.adaptive.transfer import gaussian_transfer
+from mechanisms.adaptive.whole_sums import UNITS, in_units
 from mechanisms.errors import BudgetExhaustedError, InsecureNoiseWarning, WeakEvidenceWarning
 from mechanisms.guarantee import Neighboring
 from mechanisms.noise.source import SeededNoise
@@ -88,20 +89,20 @@ def test_split_answers_are_means_of_all_records_once():
 
 @given(arrays(np.float64, st.integers(1, 50), elements=st.floats(0, 1)))
 def test_grid_sums_are_exact(values: NDArray[np.float64]):
-    exact = sum(round(Fraction(float(value)) * GRID) for value in values)
-    assert grid_sum(values) == exact
+    assert grid_sum(values) == sum(int(units) for units in in_units(values))
+    assert abs(grid_sum(values) - sum(Fraction(float(value)) * UNITS for value in values)) <= Fraction(values.size, 2)
 
 
 def test_grid_sums_across_blocks(rng: np.random.Generator):
     values = rng.random(20_001)
-    assert grid_sum(values) == sum(round(Fraction(value) * GRID) for value in values.tolist())
+    assert grid_sum(values) == sum(math.floor(Fraction(value) * UNITS + Fraction(1, 2)) for value in values.tolist())
 
 
 @given(arrays(np.float64, 20, elements=st.floats(0, 1)), st.integers(0, 19), st.floats(0, 1))
 def test_one_record_moves_a_sum_by_one_at_most(values: NDArray[np.float64], place: int, other: float):
     neighbor = values.copy()
     neighbor[place] = other
-    assert abs(grid_sum(values) - grid_sum(neighbor)) <= GRID
+    assert abs(grid_sum(values) - grid_sum(neighbor)) <= UNITS
 
 
 @pytest.mark.parametrize("analyst", ANALYSTS)
@@ -169,9 +170,9 @@ def test_known_widths(k: int, width: float):
 def test_closed_form_of_the_pure_width(k: int, beta: float, epsilon: float):
     n = 10_000
     pure = k * (math.log(k / beta) + 1) / (n * epsilon) + math.tanh(epsilon / 4)
-    assert laplace_width(n, k, epsilon / k, beta) <= pure * (1 + 1e-9) + 1 / GRID
+    assert laplace_width(n, k, epsilon / k, beta) <= pure * (1 + 1e-9) + 1 / UNITS
     if k == 1:
-        assert laplace_width(n, 1, epsilon, beta) == pytest.approx(pure, abs=1 / GRID)
+        assert laplace_width(n, 1, epsilon, beta) == pytest.approx(pure, abs=1 / UNITS)
 
 
 def test_budgets_are_kept():
