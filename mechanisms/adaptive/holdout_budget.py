@@ -3,7 +3,7 @@
 With u = 1 / (sigma n) nats, n the holdout's records: a run's threshold costs u / 2 when its first query is asked, its firing u / 2, the
 answer u; 2 u a firing, 2 B u in all. As zCDP a run of u nats and an answer of u nats cost u^2 / 2 each: rho = B u^2.
 
-Fractions throughout; floats only at the end, rounded up.
+Fractions throughout, floats are read as the decimals that they print as; a float at the end is rounded up.
 """
 
 from __future__ import annotations
@@ -118,6 +118,6 @@ def holdout_budget(n: int, sigma: float, law: Law, *, budget: int | None, epsilo
 
 
 def _up(exact: Fraction) -> float:
-    """Return the least float found that is not below."""
+    """Return the nearest float whose decimals are not below."""
     nearest = float(exact)
-    return nearest if Fraction(nearest) >= exact else math.nextafter(nearest, math.inf)
+    return nearest if decimal(nearest) >= exact else math.nextafter(nearest, math.inf)

@@ -168,14 +168,14 @@ class ReusableHoldout:
         BudgetExhaustedError : all firings are spent; the holdout is not looked at.
         ValueError, TypeError : bad values or bounds; nothing is spent or drawn.
         """
-        self.require_steps(1)
+        self._require_firings(1)
         return self._answered(self.question(query, bounds=bounds, clip=clip))
 
     def answer_values(
         self, train_values: ArrayLike, holdout_values: ArrayLike, *, bounds: Bounds = (0.0, 1.0), clip: bool = False
     ) -> HoldoutAnswer:
         """Answer a query by its values, computed elsewhere, one a record of each set; otherwise as `answer`."""
-        self.require_steps(1)
+        self._require_firings(1)
         values = {"train": train_values, "holdout": holdout_values}
         return self._answered(
             self._question(lambda part, at: scaled_values(values[part.name], part.n, at, clip=clip, name=part.name), bounds)
@@ -207,11 +207,7 @@ class ReusableHoldout:
         """Raise BudgetExhaustedError unless a query can be asked, or n that might all fire."""
         if not self._usable:
             raise StateError("an earlier query was interrupted, so its noise is half drawn; go on from a stored state")
-        if self.remaining_ < max(1, n):
-            raise BudgetExhaustedError(
-                f"{self.remaining_:,} of {self.budget_.firings:,} firings are left, which is too few; the holdout is not used any further: "
-                "a new one must be drawn from the population"
-            )
+        self._require_firings(n)
 
     def advance(self, steps: Steps, /) -> Rows:
         """Answer checked questions, shape (n, 4), with rows of value, fired, remaining."""
@@ -263,6 +259,13 @@ class ReusableHoldout:
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a holdout can't be copied or pickled: two copies would spend one budget twice; processes share a SharedHoldout")
 
+    def _require_firings(self, n: int) -> None:
+        if self.remaining_ < max(1, n):
+            raise BudgetExhaustedError(
+                f"{self.remaining_:,} of {self.budget_.firings:,} firings are left, which is too few; the holdout is not used any further: "
+                "a new one must be drawn from the population"
+            )
+
     def _answered(self, question: HoldoutQuestion) -> HoldoutAnswer:
         return self.shown(self.advance(self.checked(question)[None])[0])
 
@@ -293,9 +296,10 @@ class ReusableHoldout:
             raise ValueError("state was written with another kind of noise source (seeded or secure); open it with the same kind")
         if isinstance(self._source, SeededNoise) and isinstance(place, Mapping):
             self._source.restore(place)
-        n_seen = whole_number(0, n_seen=state["n_seen"])
-        numbers = [whole_number(1, fired_at=i) for i in fired_at] if isinstance(fired_at, list) else [n_seen + 1]
-        if len(numbers) > self.budget_.firings or any(late >= i for late, i in zip(numbers, [*numbers[1:], n_seen + 1], strict=True)):
+        if not isinstance(fired_at, list):
+            raise ValueError("state is damaged: it has no list of firings")
+        n_seen, numbers = whole_number(0, n_seen=state["n_seen"]), [whole_number(1, fired_at=i) for i in fired_at]
+        if numbers != sorted(set(numbers)) or len(numbers) > self.budget_.firings or max(numbers, default=0) > n_seen:
             raise ValueError("state is damaged: its firings are not those of this many queries")
         self._noise.restore(str(state["held"]))
         self.n_seen_, self._fired_at = n_seen, numbers
