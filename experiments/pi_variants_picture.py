@@ -65,13 +65,7 @@ def cost_points(rows: Sequence[Row]) -> list[tuple[str, str, bool, float]]:
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the points (cost, perplexity) that no other point beats in one without losing in the other, by cost.
-
-    Examples
-    --------
-    >>> pareto_front([(2.0, 5.0), (1.0, 6.0), (3.0, 5.5), (1.0, 7.0)])
-    [(1.0, 6.0), (2.0, 5.0)]
-    """
+    """Return the points (cost, perplexity) that no other point beats in one without losing in the other, by cost."""
     front: list[tuple[float, float]] = []
     for point in sorted(points):
         if not front or point[1] < front[-1][1]:
@@ -80,13 +74,7 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, flo
 
 
 def spread(places: Sequence[float], gap: float) -> list[float]:
-    """Return places moved apart to at least `gap`, order kept: groups that would touch are centered on the mean of their own places.
-
-    Examples
-    --------
-    >>> spread([0.0, 0.1, 5.0], 1.0)
-    [-0.45, 0.55, 5.0]
-    """
+    """Return places moved apart to at least `gap`, order kept: groups that would touch are centered on the mean of their own places."""
     order = sorted(range(len(places)), key=lambda i: places[i])
     groups: list[list[int]] = []
     for i in order:
