@@ -4,13 +4,16 @@ The population is known exactly. A record has as many fair coins +-1 as there ar
 asks how often s(coins) label is 1, for some function s with values in -1, 0, 1, as (1 + s label) / 2; the label is fair and independent of
 the coins, so q(P) = 1/2, whatever s is, and however it was found. On the sample, s can be found that is right far more often.
 
-- `sign_vote`: asks for the agreement of each coin with the label, then for a vote of the coins, each with the sign of its answer
-(Freedman's paradox; Dwork   et al. 2015; Blum, Hardt 2015). - `reconstruct`: keeps a score of each record, the sum of its coins weighted by
-how far the answers were from 1/2, and asks each time for the agreement of   the score, or of a coin, with the label; what it learns goes
-back into the score. It comes near the best that linear reconstruction can do.
+- `sign_vote`: asks for the agreement of each coin with the label, then for a vote of the coins, each with the sign of its answer (the
+  paradox of Freedman; Dwork et al. 2015; Blum, Hardt 2015).
+- `reconstruct`: keeps a score of each record, the sum of its coins weighted by how far the answers were from 1/2, and asks each time for
+  the agreement of the score, or of a coin, with the label. It comes near the best that linear reconstruction can do.
 
-References ---------- Dwork, Feldman, Hardt, Pitassi, Reingold, Roth, The Reusable Holdout, Science 2015. Blum, Hardt, The Ladder, ICML
-2015. Steinke, Ullman, Interactive Fingerprinting Codes and the Hardness of Preventing False Discovery, COLT 2015."""
+References
+----------
+Dwork, Feldman, Hardt, Pitassi, Reingold, Roth, The Reusable Holdout, Science 2015. Blum, Hardt, The Ladder, ICML 2015. Steinke, Ullman,
+Interactive Fingerprinting Codes and the Hardness of Preventing False Discovery, COLT 2015.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +84,15 @@ class CellSample(CoinSample):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one analysis: whether all intervals held q(P), their mean half-width, the largest error, and the sample's own last one."""
+    """What became of one analysis.
+
+    Parameters
+    ----------
+    covered : whether all intervals held q(P).
+    mean_width : of the intervals, half.
+    largest_error : of an answer.
+    sample_error : of the sample's own answer to the last query.
+    """
 
     covered: bool
     mean_width: float

@@ -242,7 +242,7 @@ def weights_error_bound(n_records: int, n_cells: int, n_queries: int, *, alpha: 
     Examples
     --------
     >>> round(weights_error_bound(1_000_000, 512, 10_000, alpha=0.1, budget=exact_budget(rho=0.5, epsilon=None, delta=None), beta=0.05), 3)
-    0.1
+    0.079
     """
     number, n, limit = whole_number(1, n_queries=n_queries), whole_number(1, n_records=n_records), update_limit(n_cells, alpha)
     probability_level(beta)

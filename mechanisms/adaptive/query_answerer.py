@@ -13,8 +13,11 @@ beta:
 "auto" takes the narrowest, from public parameters alone. The records must be independent draws from the population, and whoever asks must
 know nothing of them but the answers; queries may be chosen in any way from these.
 
-References ---------- Dwork, Feldman, Hardt, Pitassi, Reingold, Roth, Preserving Statistical Validity in Adaptive Data Analysis, STOC 2015.
-Bassily, Nissim, Smith, Steinke, Stemmer, Ullman, STOC 2016. Jung, Ligett, Neel, Roth, Sharifi-Malvajerdi, Shenfeld, ITCS 2020."""
+References
+----------
+Dwork, Feldman, Hardt, Pitassi, Reingold, Roth, Preserving Statistical Validity in Adaptive Data Analysis, STOC 2015. Bassily, Nissim,
+Smith, Steinke, Stemmer, Ullman, STOC 2016. Jung, Ligett, Neel, Roth, Sharifi-Malvajerdi, Shenfeld, ITCS 2020.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,8 @@ class StatisticalQueryAnswerer:
     records : (n, ...) array, one record a row; independent draws from the population.
     max_queries : k >= 1.
     rho : zCDP budget of all answers together, under replacement of one record.
-    epsilon, delta : budget instead of rho; epsilon alone is pure. Without any budget it is chosen for the narrowest intervals.
+    epsilon, delta : budget instead of rho; epsilon alone is pure. A budget is a limit: no more of it is spent than makes the intervals
+        narrowest. Without any budget just that is spent.
     method : "auto" or one of "gaussian", "laplace", "split", "pmw", "guess_and_check".
     beta : probability that some interval may miss.
     universe : all values that a record may have, for "pmw": a `FiniteUniverse`, an array of cells, or a tuple of sizes. Declared, not

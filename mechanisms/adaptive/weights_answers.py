@@ -3,12 +3,9 @@
 The answers are within E of the sample's value, E from `PrivateMultiplicativeWeights.error_bound`, which grows with ln k only. From there to
 the population there are three ways, and the narrowest is taken, p + b = beta being the failure probabilities:
 
-    uniform      E_b + sqrt((N - 1) / (4 n)) + sqrt(ln(1 / p) / (2 n))         for all queries on N cells at once, however chosen
+    uniform      E_b + sqrt((N - 1) / (4 n)) + sqrt(ln(1 / p) / (2 n))         `mechanisms.adaptive.uniform_gap`
     pure         E_b + b / beta + tanh(epsilon / 4)                            theorem 2 of `posterior_gap`; b / beta is c of `transfer`
     zCDP         the transfer theorem at the best (epsilon, delta) of rho      `mechanisms.adaptive.transfer`
-
-Uniform: the largest |q(X) - q(P)| is the total variation between the empirical law and P, whose mean is at most sqrt((N - 1) / (4 n))
-(Cauchy, Schwarz), and which one record changes by at most 1 / n (McDiarmid).
 
 The target error alpha is the best of a grid. Without a budget, pure epsilon is the best up to 10: where the universe is small against n,
 more budget would always be narrower, and nothing be protected.
@@ -17,8 +14,7 @@ Symbols: N cells, n records, E error on the sample. Cost: 0.1 to 1 s to plan.
 
 References
 ----------
-Hardt, Rothblum, A Multiplicative Weights Mechanism for Privacy-Preserving Data Analysis, FOCS 2010. McDiarmid, On the Method of Bounded
-Differences, 1989.
+Hardt, Rothblum, A Multiplicative Weights Mechanism for Privacy-Preserving Data Analysis, FOCS 2010.
 """
 
 from __future__ import annotations
@@ -40,6 +36,7 @@ from mechanisms.adaptive.multiplicative_weights import PrivateMultiplicativeWeig
 from mechanisms.adaptive.posterior_gap import pure_posterior_gap
 from mechanisms.adaptive.query import Records, StatisticalQuery
 from mechanisms.adaptive.transfer import best_transfer
+from mechanisms.adaptive.uniform_gap import uniform_gap
 from mechanisms.continual.exact_budget import ExactBudget, exact_budget
 from mechanisms.errors import InsecureNoiseWarning
 from mechanisms.guarantee import PrivacyGuarantee
@@ -101,17 +98,6 @@ def weights_setting(task: AnswerTask, n_cells: int, budget: WeightsBudget) -> We
                 gap = min(uniform_gap(task.n, n_cells, task.beta - failure), _posterior_gap(failure, task.beta, exact, curve))
                 best = min(best, WeightsSetting((error + gap) * _ROUNDED_UP, alpha, budget), key=lambda setting: setting.width)
     return best
-
-
-def uniform_gap(n: int, n_cells: int, failure: float) -> float:
-    """Return what |q(X) - q(P)| is below for all queries on N cells at once, with probability 1 - `failure`.
-
-    Examples
-    --------
-    >>> round(uniform_gap(100_000, 512, 0.05), 4)
-    0.0396
-    """
-    return math.sqrt((n_cells - 1) / (4 * n)) + math.sqrt(math.log(1 / failure) / (2 * n))
 
 
 class WeightsAnswers:
