@@ -7,8 +7,9 @@ import json
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from private_inference.config import PIGPTConfig, Score
 from private_inference.engine.program import Layout
+
+from private_inference.config import PIGPTConfig, Score
 from private_inference.penalty import EntropyPenalty, PenaltySettings
 from private_inference.tokenized_corpus import TokenizedCorpus
 from private_inference.training_plan import TrainingPlan
