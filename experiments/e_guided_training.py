@@ -101,7 +101,7 @@ def _measured(config: Config, corpus: TokenizedCorpus, named: NamedRecipe, tempe
 
 def main() -> None:
     """Run all cases, print one line a run, write results/e_guided_training.jsonl."""
-    n_seeds = int(sys.argv[sys.argv.index("--seeds") + 1]) if "--seeds" in sys.argv else Config.n_seeds
+    n_seeds = int(sys.argv[sys.argv.index("--seeds") + 1]) if "--seeds" in sys.argv else Config().n_seeds
     rows = []
     for row in run(Config(n_seeds=n_seeds)):
         rows.append(row)
