@@ -37,7 +37,7 @@ def gpt2(variant: str) -> PIGPTConfig:
 FOLDED = {"score": "softmax_rr", "fold": "full"}
 PACKED = {**FOLDED, "packing": 4}
 AT_LOGITS = {"scaling": "logits"}  # as the measured blocks had it; a fold puts 1 / sqrt(d_k) into W_q
-MEASURED = [  # by the engine, experiments/e_pi_engine.py: bytes sent by one party and messages, d = 128, H = 4, T = 128 and d = 64, H = 2, T = 32
+MEASURED = [  # bytes and messages sent by one party, e_pi_engine.py: d = 128, H = 4, T = 128 and d = 64, H = 2, T = 32
     ("sm_ln_gelu", {}, (77_903_104, 257), (5_567_808, 233)),
     ("sm_ln_relu", {}, (56_669_440, 220), (2_913_600, 196)),
     ("sm_ln", {}, (51_950_848, 212), (2_323_776, 188)),
