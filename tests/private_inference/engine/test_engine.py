@@ -61,7 +61,7 @@ def test_cost_is_the_estimate_and_values_are_torchs(
 
 
 def test_cost_of_a_folded_model_is_its_estimate(engine: Path, rng: np.random.Generator):
-    """Two layers of four keep a product, each head has a public shift instead of row maxima, and nothing of the FFNs is left."""
+    """A product stays where a segment ends, and rows have a public shift instead of their maximum."""
     model = PIGPT(config_of("sm_t_scfuffn", n_layer=4, init_std=0.08), rng=rng)
     ids = torch.from_numpy(rng.integers(0, 8, size=(4, CONTEXT)))
     folded = fold(model, max_condition=4.0)
