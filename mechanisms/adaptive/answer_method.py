@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from mechanisms.accounting.epsilon_ledger import EpsilonLedger
 from mechanisms.accounting.ledger import Ledger
 from mechanisms.adaptive.answer import Answer
+from mechanisms.adaptive.finite_universe import FiniteUniverse
 from mechanisms.adaptive.query import Records, StatisticalQuery
 from mechanisms.continual.stream_budget import StreamBudget
 from mechanisms.guarantee import PrivacyGuarantee
@@ -29,6 +31,7 @@ class AnswerTask:
     beta : probability that some interval may miss.
     budget : privacy budget under replacement of one record; None lets a method choose the one with the narrowest intervals.
     privacy_unit : what one record stands for.
+    universe : all values that a record may have, where they are declared.
     """
 
     n: int
@@ -36,6 +39,7 @@ class AnswerTask:
     beta: float
     budget: StreamBudget | None
     privacy_unit: str = "record"
+    universe: FiniteUniverse | None = None
 
 
 class AnswerMethod(Protocol):
@@ -46,7 +50,7 @@ class AnswerMethod(Protocol):
         """What is promised to the records for all answers together."""
 
     @property
-    def ledger(self) -> Ledger | None:
+    def ledger(self) -> Ledger | EpsilonLedger | None:
         """What was spent; None where nothing private is promised."""
 
     def answer(self, query: StatisticalQuery) -> Answer:

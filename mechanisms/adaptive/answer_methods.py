@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from mechanisms.adaptive import gaussian_answers, laplace_answers, split_answers
+from mechanisms.adaptive import gaussian_answers, guessed_answers, laplace_answers, split_answers, weights_answers
 from mechanisms.adaptive.answer_method import AnswerTask, MethodPlan, Planner, Unsuitable
 
 PLANNERS: dict[str, Planner] = {
     gaussian_answers.NAME: gaussian_answers.plan_gaussian,
     laplace_answers.NAME: laplace_answers.plan_laplace,
     split_answers.NAME: split_answers.plan_split,
+    weights_answers.NAME: weights_answers.plan_weights,
+    guessed_answers.NAME: guessed_answers.plan_guesses,
 }
 METHODS = ("auto", *PLANNERS)
 

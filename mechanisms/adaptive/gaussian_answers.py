@@ -8,7 +8,11 @@ theorem 1, all of them are at once within
 of the population's value with probability 1 - beta, for every p in (0, beta). With A = sqrt(k T_p(N^2)) / (4 n) and B the first tail mean
 this is sigma B + A / sigma, least at sigma = sqrt(A / B): where no budget is asked for, that one is taken, and the width is 2 sqrt(A B),
 about k^(1/4) (ln(k / beta))^(1/4) / sqrt(n). At n = 1e5, beta = 0.05: 0.032, 0.060, 0.111 for k = 100, 1,000, 10,000; splitting has 0.064,
-0.230, 0.803, and the transfer theorem of Jung et al. (2020) 0.073, 0.135, 0.248.
+0.230, 0.803, and the transfer theorem of Jung et al. (2020) 0.073, 0.135, 0.248. A larger budget is not spent: it would widen the second
+term.
+
+On a declared universe of few cells the second term may be the uniform gap of `mechanisms.adaptive.uniform_gap` instead, which hardly
+depends on p and not on rho; then all of the budget is spent.
 
 Whole-number noise. A discrete Gaussian of scale s units is, within a factor exp(-+ kappa) of every probability, a random rounding of a
 Gaussian of variance s^2 - 16 (`mechanisms.accounting.discrete_curve` with r = 4, where kappa < 1e-136). Rounding is post-processing, which
@@ -24,7 +28,7 @@ Bassily, Nissim, Smith, Steinke, Stemmer, Ullman, Algorithmic Stability for Adap
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 from scipy.optimize import minimize_scalar
@@ -32,10 +36,12 @@ from scipy.special import expit
 
 from mechanisms.accounting.discrete_curve import discrete_gaussian_epsilon, discrete_gaussian_rho
 from mechanisms.adaptive.answer_method import AnswerTask, MethodPlan, Unsuitable
-from mechanisms.adaptive.noisy_means import GRID, MeanNoise, NoisyMeans, rounding_error
+from mechanisms.adaptive.noisy_means import MeanNoise, NoisyMeans, rounding_error
 from mechanisms.adaptive.posterior_gap import gaussian_posterior_gap
 from mechanisms.adaptive.query import Records
 from mechanisms.adaptive.tail_mean import chi_square_tail_mean, normal_tail_mean
+from mechanisms.adaptive.uniform_gap import uniform_gap
+from mechanisms.adaptive.whole_sums import UNITS
 from mechanisms.continual.counter_budget import REPORTED_DELTA
 from mechanisms.continual.stream_budget import StreamBudget
 from mechanisms.guarantee import Neighboring, PrivacyGuarantee
@@ -45,7 +51,7 @@ from mechanisms.validation import positive
 
 NAME = "gaussian"
 _ROUNDING_VARIANCE = 16  # r^2, in units of the sum
-_LEAST_SCALE = 64  # in units of the sum; below, rho is beyond any use
+_LEAST_SCALE = 64.0  # in units of the sum; less would be finer than values are measured
 _ROUNDED_UP = 1 + 2.0**-40  # floats, and exp(2 k kappa)
 _LOG_ODDS = 20.0
 
@@ -54,32 +60,35 @@ def plan_gaussian(task: AnswerTask) -> MethodPlan | Unsuitable:
     """Return the plan; unsuitable where pure privacy is asked for."""
     if task.budget is not None and task.budget.pure:
         return Unsuitable("adds Gaussian noise, which is never pure; give a delta with epsilon, or rho")
-    rho = best_gaussian_rho(task.n, task.max_queries, task.beta) if task.budget is None else _budgeted_rho(task.budget, task.max_queries)
-    if _scale(task.max_queries, rho) < _LEAST_SCALE:
-        return Unsuitable(f"has no use for rho = {rho:.4g}: its noise would be finer than values are measured; take a smaller budget")
-    width = min(1.0, gaussian_width(task.n, task.max_queries, rho, task.beta))
+    width, rho = min(_settings(task))
 
     def start(records: Records, source: NoiseSource) -> NoisyMeans:
-        return _started(task, rho, width, records, source)
+        return _started(task, rho, min(width, 1.0), records, source)
 
-    return MethodPlan(NAME, width, start)
+    return MethodPlan(NAME, min(width, 1.0), start)
 
 
 def gaussian_width(n: int, max_queries: int, rho: float, beta: float) -> float:
-    """Return the half-width of the intervals at a budget; what is not known of p costs width, never validity.
+    """Return the half-width of the intervals where rho is spent; what is not known of p costs width, never validity.
 
     Examples
     --------
     >>> round(gaussian_width(100_000, 1_000, 0.001, 0.05), 4)
     0.0599
     """
-    scale = _scale(max_queries, rho)
-    sigma, effective = scale / GRID / n, rho / (1 - _ROUNDING_VARIANCE / scale**2)
+    effective = rho / (1 - _ROUNDING_VARIANCE / _scale(max_queries, rho) ** 2)
+    return _width(n, max_queries, rho, beta, lambda p: gaussian_posterior_gap(effective, p))
 
-    def width(p: float) -> float:
-        return sigma * normal_tail_mean((beta - p) / (2 * max_queries)) + gaussian_posterior_gap(effective, p)
 
-    return width(_best_share(width, beta)) * _ROUNDED_UP + rounding_error(n)
+def gaussian_width_on_universe(n: int, max_queries: int, rho: float, beta: float, n_cells: int) -> float:
+    """Return the half-width by the uniform gap of a universe of `n_cells` cells, for any rho.
+
+    Examples
+    --------
+    >>> round(gaussian_width_on_universe(100_000, 1_000, 0.5, 0.05, 64), 4)
+    0.018
+    """
+    return _width(n, max_queries, rho, beta, lambda p: uniform_gap(n, n_cells, p))
 
 
 def best_gaussian_rho(n: int, max_queries: int, beta: float) -> float:
@@ -100,6 +109,26 @@ def best_gaussian_rho(n: int, max_queries: int, beta: float) -> float:
     return 2 * math.sqrt(max_queries) / n * ratio
 
 
+def _settings(task: AnswerTask) -> Iterator[tuple[float, float]]:
+    """Yield widths and what they spend: no more of a budget than makes the intervals narrow."""
+    n, k, beta = task.n, task.max_queries, task.beta
+    limit = math.inf if task.budget is None else _budgeted_rho(task.budget, k)
+    rho = min(limit, best_gaussian_rho(n, k, beta))
+    yield gaussian_width(n, k, rho, beta), rho
+    if task.universe is not None and task.budget is not None:
+        rho = min(limit, k * (UNITS / _LEAST_SCALE) ** 2 / 2)
+        yield gaussian_width_on_universe(n, k, rho, beta, task.universe.size), rho
+
+
+def _width(n: int, max_queries: int, rho: float, beta: float, gap: Callable[[float], float]) -> float:
+    sigma = _scale(max_queries, rho) / UNITS / n
+
+    def width(p: float) -> float:
+        return sigma * normal_tail_mean((beta - p) / (2 * max_queries)) + gap(p)
+
+    return width(_best_share(width, beta)) * _ROUNDED_UP + rounding_error(n)
+
+
 def _best_share(width: Callable[[float], float], beta: float) -> float:
     """Return the p in (0, beta) that makes a function of it small."""
     found = minimize_scalar(lambda odds: width(beta * float(expit(odds))), bounds=(-_LOG_ODDS, _LOG_ODDS), method="bounded")
@@ -108,33 +137,31 @@ def _best_share(width: Callable[[float], float], beta: float) -> float:
 
 def _scale(max_queries: int, rho: float) -> float:
     """Return the noise's scale in units of the sum."""
-    return GRID * math.sqrt(max_queries / (2 * rho))
+    return UNITS * math.sqrt(max_queries / (2 * rho))
 
 
 def _budgeted_rho(budget: StreamBudget, max_queries: int) -> float:
     if budget.epsilon is None or budget.delta is None:
         return positive(rho=budget.rho)
-    return discrete_gaussian_rho(budget.epsilon, budget.delta, sensitivities=[GRID * math.sqrt(max_queries)], shares=[1.0])
+    return discrete_gaussian_rho(budget.epsilon, budget.delta, sensitivities=[UNITS * math.sqrt(max_queries)], shares=[1.0])
 
 
 def _started(task: AnswerTask, rho: float, width: float, records: Records, source: NoiseSource) -> NoisyMeans:
     k = task.max_queries
-    variance = Fraction(k * GRID**2) / (2 * Fraction(rho))
+    variance = Fraction(k * UNITS**2) / (2 * Fraction(rho))
     noise = MeanNoise(
         mechanism="discrete gaussian",
         draw=lambda: exact_discrete_gaussian(variance, source.words),
-        scale=_scale(k, rho) / GRID / task.n,
+        scale=_scale(k, rho) / UNITS / task.n,
         rho=rho / k,
     )
     return NoisyMeans(records, noise, max_queries=k, width=width, guarantee=_guarantee(task, rho, source))
 
 
 def _guarantee(task: AnswerTask, rho: float, source: NoiseSource) -> PrivacyGuarantee:
-    asked = task.budget
-    if asked is not None and asked.epsilon is not None and asked.delta is not None:
-        epsilon, delta = asked.epsilon, asked.delta
-    else:
-        delta = REPORTED_DELTA
-        epsilon = discrete_gaussian_epsilon([GRID * math.sqrt(task.max_queries)], [_scale(task.max_queries, rho)], delta)
+    asked = None if task.budget is None else task.budget.epsilon
+    delta = (task.budget and task.budget.delta) or REPORTED_DELTA
+    spent = discrete_gaussian_epsilon([UNITS * math.sqrt(task.max_queries)], [_scale(task.max_queries, rho)], delta)
+    epsilon = spent if asked is None else min(asked, spent)
     mechanism = "discrete Gaussian noise on means"
     return PrivacyGuarantee(epsilon, delta, Neighboring.REPLACE, task.privacy_unit, mechanism, noise_assumptions(source))

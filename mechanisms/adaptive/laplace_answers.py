@@ -9,26 +9,34 @@ of the population's value with probability 1 - beta. The first is the better one
 Without a budget epsilon_1 is the one with the narrowest intervals; Gaussian noise has narrower ones from about ten queries on.
 
 A budget of rho is turned into epsilon_1 = sqrt(2 rho / k), as an epsilon_1-DP step is (epsilon_1^2 / 2)-zCDP (Bun, Steinke 2016); one of
-epsilon with delta into the larger of that and epsilon / k. The sampler is exact: no delta is added anywhere.
+epsilon with delta into the larger of that and epsilon / k. The sampler is exact: no delta is added anywhere. Of a budget no more is spent
+than makes the intervals narrowest. On a declared universe of few cells G may be the uniform gap of `mechanisms.adaptive.uniform_gap`
+instead; then all of the budget is spent.
 
 Symbols: k max_queries, epsilon_1 share of one answer, b scale, p share of beta for the gap. Cost: 10 to 50 ms to plan.
 
-References ---------- Dwork, Feldman, Hardt, Pitassi, Reingold, Roth, Preserving Statistical Validity in Adaptive Data Analysis, STOC 2015.
-Bun, Steinke, TCC 2016."""
+References
+----------
+Dwork, Feldman, Hardt, Pitassi, Reingold, Roth, Preserving Statistical Validity in Adaptive Data Analysis, STOC 2015. Bun, Steinke, TCC
+2016.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from fractions import Fraction
 
 from scipy.optimize import minimize_scalar
 
 from mechanisms.accounting.zcdp import zcdp_epsilon, zcdp_rho
 from mechanisms.adaptive.answer_method import AnswerTask, MethodPlan
-from mechanisms.adaptive.noisy_means import GRID, MeanNoise, NoisyMeans, rounding_error
+from mechanisms.adaptive.noisy_means import MeanNoise, NoisyMeans, rounding_error
 from mechanisms.adaptive.posterior_gap import composed_posterior_gap, pure_posterior_gap
 from mechanisms.adaptive.query import Records
 from mechanisms.adaptive.tail_mean import exponential_tail_mean
+from mechanisms.adaptive.uniform_gap import uniform_gap
+from mechanisms.adaptive.whole_sums import UNITS
 from mechanisms.continual.counter_budget import REPORTED_DELTA
 from mechanisms.continual.stream_budget import StreamBudget
 from mechanisms.guarantee import Neighboring, PrivacyGuarantee
@@ -39,18 +47,19 @@ from mechanisms.validation import positive
 NAME = "laplace"
 _SHARES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95)  # of beta for the gap; the width hardly depends on it
 _ROUNDED_UP = 1 + 2.0**-40
+_ROUNDED_DOWN = 1 - 2.0**-50
+_LEAST_SCALE = 64.0  # in units of the sum
 _LOG_RANGE = 6.0
 
 
 def plan_laplace(task: AnswerTask) -> MethodPlan:
     """Return the plan; Laplace noise serves every task."""
-    each = best_laplace_epsilon(task.n, task.max_queries, task.beta) if task.budget is None else _budgeted(task.budget, task.max_queries)
-    width = min(1.0, laplace_width(task.n, task.max_queries, each, task.beta))
+    width, each = min(_settings(task))
 
     def start(records: Records, source: NoiseSource) -> NoisyMeans:
-        return _started(task, each, width, records, source)
+        return _started(task, each, min(width, 1.0), records, source)
 
-    return MethodPlan(NAME, width, start)
+    return MethodPlan(NAME, min(width, 1.0), start)
 
 
 def laplace_width(n: int, max_queries: int, epsilon: float, beta: float) -> float:
@@ -69,6 +78,18 @@ def laplace_width(n: int, max_queries: int, epsilon: float, beta: float) -> floa
     return min(pure, *(composed(share * beta) for share in _SHARES)) * _ROUNDED_UP + rounding_error(n)
 
 
+def laplace_width_on_universe(n: int, max_queries: int, epsilon: float, beta: float, n_cells: int) -> float:
+    """Return the half-width by the uniform gap of a universe of `n_cells` cells, for any epsilon of one answer.
+
+    Examples
+    --------
+    >>> round(laplace_width_on_universe(100_000, 1_000, 0.003, 0.05, 64), 4)
+    0.0544
+    """
+    widths = (_noise_bound(n, max_queries, epsilon, (1 - share) * beta) + uniform_gap(n, n_cells, share * beta) for share in _SHARES)
+    return min(widths) * _ROUNDED_UP + rounding_error(n)
+
+
 def best_laplace_epsilon(n: int, max_queries: int, beta: float) -> float:
     """Return the epsilon of one answer with the narrowest intervals.
 
@@ -85,6 +106,17 @@ def best_laplace_epsilon(n: int, max_queries: int, beta: float) -> float:
     return math.exp(found.x)
 
 
+def _settings(task: AnswerTask) -> Iterator[tuple[float, float]]:
+    """Yield widths and the epsilon of one answer: no more of a budget than makes the intervals narrow."""
+    n, k, beta = task.n, task.max_queries, task.beta
+    limit = math.inf if task.budget is None else _budgeted(task.budget, k) * _ROUNDED_DOWN
+    each = min(limit, best_laplace_epsilon(n, k, beta))
+    yield laplace_width(n, k, each, beta), each
+    if task.universe is not None and task.budget is not None:
+        each = min(limit, UNITS / _LEAST_SCALE)
+        yield laplace_width_on_universe(n, k, each, beta, task.universe.size), each
+
+
 def _noise_bound(n: int, max_queries: int, epsilon: float, failure: float) -> float:
     return exponential_tail_mean(failure, max_queries) / (n * epsilon)
 
@@ -99,23 +131,23 @@ def _budgeted(budget: StreamBudget, max_queries: int) -> float:
 
 
 def _started(task: AnswerTask, each: float, width: float, records: Records, source: NoiseSource) -> NoisyMeans:
-    scale = GRID / Fraction(each)
+    scale = UNITS / Fraction(each)
     noise = MeanNoise(
         mechanism="discrete laplace",
         draw=lambda: exact_discrete_laplace(scale, source.words),
         scale=1 / (task.n * each),
         rho=each * each / 2,
+        epsilon=each if task.budget is None or task.budget.pure else None,
     )
     return NoisyMeans(records, noise, max_queries=task.max_queries, width=width, guarantee=_guarantee(task, each, source))
 
 
 def _guarantee(task: AnswerTask, each: float, source: NoiseSource) -> PrivacyGuarantee:
-    asked = task.budget
-    if asked is not None and asked.epsilon is not None:
-        epsilon, delta = asked.epsilon, asked.delta or 0.0
-    elif asked is not None:
-        epsilon, delta = zcdp_epsilon(task.max_queries * each * each / 2, REPORTED_DELTA), REPORTED_DELTA
+    pure = task.max_queries * each
+    if task.budget is None or task.budget.pure:
+        epsilon, delta = pure, 0.0
     else:
-        epsilon, delta = task.max_queries * each, 0.0
+        delta = task.budget.delta or REPORTED_DELTA
+        epsilon = min(pure, zcdp_epsilon(pure * each / 2, delta))
     mechanism = "discrete Laplace noise on means"
     return PrivacyGuarantee(epsilon, delta, Neighboring.REPLACE, task.privacy_unit, mechanism, noise_assumptions(source))

@@ -40,7 +40,7 @@ from mechanisms.adaptive.whole_sums import UNITS, in_units, rounded_count
 from mechanisms.continual.exact_budget import ExactBudget, exact_budget
 from mechanisms.errors import BudgetExhaustedError
 from mechanisms.guarantee import Neighboring, PrivacyGuarantee
-from mechanisms.noise.source import NoiseSource, noise_assumptions, noise_source
+from mechanisms.noise.source import NoiseSource, SecureNoise, noise_assumptions, noise_source
 from mechanisms.validation import in_range, probability_level, whole_number
 
 _TEST_SHARE = 0.5
@@ -184,13 +184,7 @@ class PrivateMultiplicativeWeights:
         It is at most alpha where the records suffice for alpha, and 1 where updates may run out: noise of tests above alpha / 4, or of
         answers so large that a sign may be wrong.
         """
-        number, n = whole_number(1, n_queries=n_queries), self.n_records
-        probability_level(beta)
-        tests = (self._tests.tail(number, 0.75 * beta) + 2) / n + _VALUE_ROUNDING  # both counts are rounded, and so is the threshold
-        answers = (self._answers.tail(self.update_limit, beta / 4) + 1) / n + _VALUE_ROUNDING
-        if tests > self.alpha / 4 or answers > self.alpha / 2:
-            return 1.0
-        return max(0.75 * self.alpha + tests, answers)
+        return weights_error_bound(self.n_records, self.universe.size, n_queries, alpha=self.alpha, budget=self._budget, beta=beta)
 
     def __repr__(self) -> str:
         return f"PrivateMultiplicativeWeights({self.universe.size:,} cells, alpha={self.alpha:g}, remaining_={self.remaining_:,})"
@@ -240,6 +234,24 @@ def update_limit(n_cells: int, alpha: float) -> int:
     1248
     """
     return math.ceil(2 * math.log(whole_number(2, n_cells=n_cells)) / in_range(0, 1, alpha=alpha) ** 2)
+
+
+def weights_error_bound(n_records: int, n_cells: int, n_queries: int, *, alpha: float, budget: ExactBudget, beta: float) -> float:
+    """Return `PrivateMultiplicativeWeights.error_bound` from public parameters, before there are any records.
+
+    Examples
+    --------
+    >>> round(weights_error_bound(1_000_000, 512, 10_000, alpha=0.1, budget=exact_budget(rho=0.5, epsilon=None, delta=None), beta=0.05), 3)
+    0.079
+    """
+    number, n, limit = whole_number(1, n_queries=n_queries), whole_number(1, n_records=n_records), update_limit(n_cells, alpha)
+    probability_level(beta)
+    share = ThresholdTests(0, budget.share(_TEST_SHARE), limit, SecureNoise().words)
+    tests = (share.tail(number, 0.75 * beta) + 2) / n + _VALUE_ROUNDING  # both counts are rounded, and so is the threshold
+    answers = (budget.share(1 - _TEST_SHARE).tail(limit, beta / 4) + 1) / n + _VALUE_ROUNDING
+    if tests > alpha / 4 or answers > alpha / 2:
+        return 1.0
+    return max(0.75 * alpha + tests, answers)
 
 
 def _valid_counts(counts: ArrayLike, size: int) -> NDArray[np.int64]:

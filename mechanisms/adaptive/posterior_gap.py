@@ -32,7 +32,7 @@ f-divergence E_m psi((f_x - f_x') ln(f_x / f_x') / (8 m)), m = (f_x + f_x') / 2,
 (Kairouz, Oh, Viswanath 2015); there l is the loss, and (f_x - f_x') / (2 m) = tanh(l / 2).
 
 Symbols: V total variation, r posterior density, e half of the range of a drift, w standard normal, l privacy loss. Cost: none; theorem 3
-O(min(k, 40 sqrt(k))).
+O(min(k, 12 sqrt(k))), kept for the next failure probability.
 
 References
 ----------
@@ -43,15 +43,19 @@ Composition Theorem for Differential Privacy, ICML 2015. Liptser, Shiryaev, Stat
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit, gammaln
 
 from mechanisms.adaptive.tail_mean import chi_square_tail_mean
 from mechanisms.validation import in_range, non_negative, positive, whole_number
 
-_STANDARD_DEVIATIONS = 40  # of a window around the mean, in units of at least sqrt(k) / 2: exp(-800) is left out
+_WINDOW = 6.0  # around the mean, in units of sqrt(k): probability 2 exp(-72) is left out (Hoeffding)
 _FLOAT = 2.0**-52
+
+Floats = NDArray[np.float64]
 
 
 def gaussian_posterior_gap(rho: float, failure: float) -> float:
@@ -89,14 +93,22 @@ def composed_posterior_gap(epsilon: float, n_steps: int, failure: float) -> floa
     True
     """
     nats, k, level = positive(epsilon=epsilon), whole_number(1, n_steps=n_steps), in_range(0, 1, failure=failure)
-    heads = float(expit(nats))
-    half = _STANDARD_DEVIATIONS * math.sqrt(k) / 2
-    b = np.arange(max(0, math.floor(k * heads - half)), min(k, math.ceil(k * heads + half)) + 1, dtype=np.float64)
+    squares, reached, summed = _squared_losses(nats, k)
+    place = min(int(np.searchsorted(reached, level)), squares.size - 1)
+    s, above = float(squares[place]), float(reached[place - 1]) if place else 0.0
+    excess = max(float(summed[place - 1]) - s * above, 0.0) if place else 0.0
+    inexact = 16 * _FLOAT * (k * math.log(k + 2) * excess + float(summed[-1]) + s)  # gammaln in the masses, and the sums
+    outside = 2 * math.exp(-2 * _WINDOW**2) * k * nats / 4
+    return min(1.0, math.sqrt(s + (excess + inexact + outside) / level))
+
+
+@lru_cache(maxsize=1)
+def _squared_losses(nats: float, k: int) -> tuple[Floats, Floats, Floats]:
+    """Return the values of l tanh(l / 2) / 4, largest first, and up to each of them the sums of probabilities and of their products."""
+    center, half = k * float(expit(nats)), _WINDOW * math.sqrt(k)
+    b = np.arange(max(0, math.floor(center - half)), min(k, math.ceil(center + half)) + 1, dtype=np.float64)
     mass = np.exp(gammaln(k + 1) - gammaln(b + 1) - gammaln(k - b + 1) - b * np.logaddexp(0, -nats) - (k - b) * np.logaddexp(0, nats))
     loss = nats * np.abs(2 * b - k)
     order = np.argsort(-loss)
     squares, mass = (loss * np.tanh(loss / 2) / 4)[order], mass[order]
-    place = min(int(np.searchsorted(np.cumsum(mass), level)), squares.size - 1)
-    s = squares[place]
-    excess = float(np.dot(squares[:place] - s, mass[:place])) * (1 + 8 * _FLOAT * k * math.log(k + 2))  # the error of gammaln
-    return min(1.0, math.sqrt(s + excess / level))
+    return squares, np.cumsum(mass), np.cumsum(squares * mass)

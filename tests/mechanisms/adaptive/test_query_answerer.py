@@ -5,33 +5,34 @@ from __future__ import annotations
 import copy
 import math
 import pickle
-from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy.stats import kstest, laplace, norm
 
-from experiments.adaptive_analysts import ANALYSTS, CoinSample
+from experiments.adaptive_analysts import ANALYSTS, CellSample, CoinSample
 from experiments.e_adaptive_queries import plain_width
 from mechanisms.accounting.gaussian import gaussian_epsilon
 from mechanisms.accounting.zcdp import zcdp_rho
 from mechanisms.adaptive.answer import Answer
 from mechanisms.adaptive.gaussian_answers import gaussian_width
 from mechanisms.adaptive.laplace_answers import laplace_width
-from mechanisms.adaptive.noisy_means import GRID, grid_sum
 from mechanisms.adaptive.query import Records, StatisticalQuery, query_values
 from mechanisms.adaptive.query_answerer import StatisticalQueryAnswerer, answer_widths
+from mechanisms.adaptive.tail_mean import normal_tail_mean
 from mechanisms.adaptive.transfer import gaussian_transfer
+from mechanisms.adaptive.uniform_gap import uniform_gap
+from mechanisms.adaptive.whole_sums import UNITS
 from mechanisms.errors import BudgetExhaustedError, InsecureNoiseWarning, WeakEvidenceWarning
 from mechanisms.guarantee import Neighboring
 from mechanisms.noise.source import SeededNoise
 
 FALSE_ALARM = 1e-6
 N, K = 1_000, 400
+MANY = 20_000
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::mechanisms.errors.InsecureNoiseWarning"),
@@ -49,21 +50,21 @@ def even(n: int = N) -> NDArray[np.int64]:
 
 
 def noise_of(method: str, scale: float, rng: np.random.Generator, **budget: float) -> NDArray[np.float64]:
-    """Standardized noise of many answers; budgets are large enough for values never to be cut."""
-    answerer = StatisticalQueryAnswerer(even(), max_queries=K, method=method, noise=SeededNoise(int(rng.integers(2**31))), **budget)
+    """Standardized noise of many answers; budgets are large enough for values not to be cut, and small enough to be spent."""
+    answerer = StatisticalQueryAnswerer(even(MANY), max_queries=K, method=method, noise=SeededNoise(int(rng.integers(2**31))), **budget)
     return np.array([(answerer.answer(half).value - 0.5) / scale for _ in range(K)])
 
 
 def test_gaussian_noise_has_the_scale_of_its_budget(rng: np.random.Generator):  # false alarm 1e-6
-    rho = 2.0
-    z = noise_of("gaussian", math.sqrt(K / (2 * rho)) / N, rng, rho=rho)
+    rho = 0.002
+    z = noise_of("gaussian", math.sqrt(K / (2 * rho)) / MANY, rng, rho=rho)
     assert kstest(z, norm.cdf).pvalue > FALSE_ALARM
     assert kstest(z / 2, norm.cdf).pvalue < FALSE_ALARM  # a twin with half of the noise
 
 
 def test_laplace_noise_has_the_scale_of_its_budget(rng: np.random.Generator):  # false alarm 1e-6
-    epsilon = 40.0
-    z = noise_of("laplace", K / (N * epsilon), rng, epsilon=epsilon)
+    epsilon = 1.6
+    z = noise_of("laplace", K / (MANY * epsilon), rng, epsilon=epsilon)
     assert kstest(z, laplace.cdf).pvalue > FALSE_ALARM
     assert kstest(z / 2, laplace.cdf).pvalue < FALSE_ALARM
 
@@ -86,26 +87,8 @@ def test_split_answers_are_means_of_all_records_once():
     assert answerer.guarantee.epsilon == math.inf
 
 
-@given(arrays(np.float64, st.integers(1, 50), elements=st.floats(0, 1)))
-def test_grid_sums_are_exact(values: NDArray[np.float64]):
-    exact = sum(round(Fraction(float(value)) * GRID) for value in values)
-    assert grid_sum(values) == exact
-
-
-def test_grid_sums_across_blocks(rng: np.random.Generator):
-    values = rng.random(20_001)
-    assert grid_sum(values) == sum(round(Fraction(value) * GRID) for value in values.tolist())
-
-
-@given(arrays(np.float64, 20, elements=st.floats(0, 1)), st.integers(0, 19), st.floats(0, 1))
-def test_one_record_moves_a_sum_by_one_at_most(values: NDArray[np.float64], place: int, other: float):
-    neighbor = values.copy()
-    neighbor[place] = other
-    assert abs(grid_sum(values) - grid_sum(neighbor)) <= GRID
-
-
 @pytest.mark.parametrize("analyst", ANALYSTS)
-@pytest.mark.parametrize("method", ["gaussian", "laplace", "split"])
+@pytest.mark.parametrize("method", ["gaussian", "laplace", "split", "guess_and_check"])
 def test_intervals_hold_against_analysts_that_overfit(analyst: str, method: str, rng: np.random.Generator):
     """False alarm below 1e-9: more than 7 of 12 runs miss with probability at most 0.05 each."""
     missed = 0
@@ -127,6 +110,19 @@ def test_the_plain_sample_is_caught(analyst: str, rng: np.random.Generator):
     assert missed == 12
 
 
+def test_intervals_for_the_noise_alone_are_caught(rng: np.random.Generator):
+    """A twin without the posterior gap: the vote of 1,500 coins is off by more than noise explains."""
+    sample, sigma, k = CoinSample(500, rng=rng), 0.02, 1_500
+    width = sigma * normal_tail_mean(0.05 / (2 * k))
+
+    def noisy(query: StatisticalQuery) -> Answer:
+        value = float(query_values(query, sample.records).mean()) + sigma * float(rng.standard_normal())
+        return Answer(value, value - width, value + width, 500, 0.0)
+
+    assert not ANALYSTS["sign vote"](sample, noisy, k).covered
+    assert gaussian_width(500, k, k / (2 * (500 * sigma) ** 2), 0.05) > 0.5  # what the theorem promises there
+
+
 def plain(sample: CoinSample, query: StatisticalQuery, k: int) -> Answer:
     value, width = float(query_values(query, sample.records).mean()), plain_width(sample.records.size, k)
     return Answer(value, value - width, value + width, sample.records.size, 0.0)
@@ -137,14 +133,16 @@ def plain(sample: CoinSample, query: StatisticalQuery, k: int) -> Answer:
 def test_auto_is_never_wider_than_any_method(n: int, k: int, beta: float, rho: float | None):
     widths = answer_widths(n, max_queries=k, beta=beta, rho=rho)
     assert next(iter(widths.values())) == min(widths.values())
-    assert set(widths) == {"gaussian", "laplace"} | ({"split"} if rho is None and k <= n else set())
+    plain = {"split"} if k <= n else set()
+    assert set(widths) == {"gaussian", "laplace"} | (plain | ({"guess_and_check"} if n > 1 else set()) if rho is None else set())
     assert max(widths.values()) <= 1
 
 
 @pytest.mark.parametrize(("n", "k"), [(200, 3), (200, 10), (5_000, 9), (5_000, 200), (100_000, 50)])
 def test_auto_takes_what_is_predicted(n: int, k: int):
     auto = StatisticalQueryAnswerer(even(n), max_queries=k)
-    alone = {name: StatisticalQueryAnswerer(even(n), max_queries=k, method=name).width_ for name in ("gaussian", "laplace", "split")}
+    names = ("gaussian", "laplace", "split", "guess_and_check")
+    alone = {name: StatisticalQueryAnswerer(even(n), max_queries=k, method=name).width_ for name in names}
     assert auto.widths_ == pytest.approx(alone)
     assert auto.width_ == min(alone.values())
 
@@ -169,32 +167,59 @@ def test_known_widths(k: int, width: float):
 def test_closed_form_of_the_pure_width(k: int, beta: float, epsilon: float):
     n = 10_000
     pure = k * (math.log(k / beta) + 1) / (n * epsilon) + math.tanh(epsilon / 4)
-    assert laplace_width(n, k, epsilon / k, beta) <= pure * (1 + 1e-9) + 1 / GRID
+    assert laplace_width(n, k, epsilon / k, beta) <= pure * (1 + 1e-9) + 1 / UNITS
     if k == 1:
-        assert laplace_width(n, 1, epsilon, beta) == pytest.approx(pure, abs=1 / GRID)
+        assert laplace_width(n, 1, epsilon, beta) == pytest.approx(pure, abs=1 / UNITS)
 
 
 def test_budgets_are_kept():
     records = even(10_000)
-    by_rho = StatisticalQueryAnswerer(records, max_queries=10, rho=0.02, method="gaussian")
-    assert by_rho.guarantee.epsilon == pytest.approx(gaussian_epsilon(0.2, 1e-6), rel=1e-4)
+    by_rho = StatisticalQueryAnswerer(records, max_queries=10, rho=2e-4, method="gaussian")
+    assert by_rho.guarantee.epsilon == pytest.approx(gaussian_epsilon(0.02, 1e-6), rel=1e-4)
     assert by_rho.guarantee.neighboring is Neighboring.REPLACE
-    both = StatisticalQueryAnswerer(records, max_queries=10, epsilon=1.0, delta=1e-6)
-    assert (both.method_, both.guarantee.epsilon, both.guarantee.delta) == ("gaussian", 1.0, 1e-6)
-    assert zcdp_rho(1.0, 1e-6) < both.ledger.rho
-    pure = StatisticalQueryAnswerer(records, max_queries=10, epsilon=1.0)
-    assert (pure.method_, pure.guarantee.epsilon, pure.guarantee.delta) == ("laplace", 1.0, 0.0)
-    laplace_by_rho = StatisticalQueryAnswerer(records, max_queries=10, rho=0.02, method="laplace")
-    assert laplace_by_rho.ledger.rho == pytest.approx(0.02)
+    both = StatisticalQueryAnswerer(records, max_queries=10, epsilon=0.05, delta=1e-6)
+    assert (both.method_, both.guarantee.delta) == ("gaussian", 1e-6)
+    assert both.guarantee.epsilon == pytest.approx(0.05)
+    assert both.guarantee.epsilon <= 0.05
+    assert zcdp_rho(0.05, 1e-6) < both.ledger.rho
+    pure = StatisticalQueryAnswerer(records, max_queries=10, epsilon=0.05)
+    assert (pure.method_, pure.guarantee.delta) == ("laplace", 0.0)
+    assert pure.guarantee.epsilon == pytest.approx(0.05)
+    assert pure.guarantee.epsilon <= 0.05
+    assert pure.ledger.epsilon == pytest.approx(0.05)
+    laplace_by_rho = StatisticalQueryAnswerer(records, max_queries=10, rho=2e-4, method="laplace")
+    assert laplace_by_rho.ledger.rho == pytest.approx(2e-4)
+    assert laplace_by_rho.guarantee.delta == 1e-6
     chosen = StatisticalQueryAnswerer(records, max_queries=10, method="laplace", privacy_unit="user")
     assert (chosen.guarantee.delta, chosen.guarantee.privacy_unit) == (0.0, "user")
 
 
+@pytest.mark.parametrize(("method", "budget"), [("gaussian", "rho"), ("laplace", "epsilon")])
+def test_more_budget_is_never_wider(method: str, budget: str):
+    unlimited = answer_widths(10_000, max_queries=50)[method]
+    widths = [answer_widths(10_000, max_queries=50, **{budget: value})[method] for value in (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e6)]
+    assert widths == sorted(widths, reverse=True)
+    assert widths[-1] == unlimited < 0.2
+    spent = StatisticalQueryAnswerer(even(), max_queries=50, method=method, **{budget: 1e6})
+    assert spent.guarantee.epsilon < 100
+
+
+@pytest.mark.parametrize(("method", "budget"), [("gaussian", {"rho": 0.5}), ("laplace", {"epsilon": 20.0})])
+def test_on_a_small_universe_more_budget_is_spent(method: str, budget: dict[str, float], rng: np.random.Generator):
+    sample = CellSample(20_000, 2, rng=rng)
+    known = StatisticalQueryAnswerer(sample.records, max_queries=50, method=method, universe=sample.universe, **budget)
+    unknown = StatisticalQueryAnswerer(sample.records, max_queries=50, method=method, **budget)
+    assert known.width_ < unknown.width_ / 2
+    assert known.guarantee.epsilon > unknown.guarantee.epsilon
+    assert known.width_ > uniform_gap(20_000, 4, 0.05)
+    assert ANALYSTS["reconstruct"](sample, known.answer, 50).covered  # false alarm far below 0.05: a universe of 4 is never that far off
+
+
 def test_ledger_adds_up_and_ends():
-    answerer = StatisticalQueryAnswerer(even(), max_queries=7, rho=0.3, method="gaussian")
+    answerer = StatisticalQueryAnswerer(even(), max_queries=7, rho=0.003, method="gaussian")
     spent = [answerer.answer(half).rho_spent for _ in range(7)]
-    assert sum(spent) == pytest.approx(0.3)
-    assert answerer.ledger.spent == pytest.approx(0.3)
+    assert sum(spent) == pytest.approx(0.003)
+    assert answerer.ledger.spent == pytest.approx(0.003)
     assert len(answerer.ledger.entries) == 7
     assert answerer.remaining_ == 0
     with pytest.raises(BudgetExhaustedError, match="all 7 queries"):
@@ -202,7 +227,7 @@ def test_ledger_adds_up_and_ends():
     assert "remaining_=0" in repr(answerer)
 
 
-@pytest.mark.parametrize("method", ["gaussian", "laplace", "split"])
+@pytest.mark.parametrize("method", ["gaussian", "laplace", "split", "guess_and_check"])
 @pytest.mark.parametrize(
     "query",
     [
@@ -245,9 +270,13 @@ def test_a_query_cannot_change_the_records():
         ({"rho": 1.0, "epsilon": 1.0}, "either rho or epsilon"),
         ({"delta": 1e-6}, "either rho or epsilon"),
         ({"method": "gaussian", "epsilon": 1.0}, "never pure"),
-        ({"method": "gaussian", "rho": 1e12}, "finer than values are measured"),
         ({"method": "split", "rho": 1.0}, "no privacy budget"),
         ({"method": "split", "max_queries": N + 1}, "a record of its own"),
+        ({"method": "guess_and_check", "rho": 1.0}, "no privacy budget"),
+        ({"method": "guess_and_check", "records": np.zeros(1)}, "at least two records"),
+        ({"method": "pmw"}, "declare all values"),
+        ({"method": "pmw", "universe": np.array([3, 4])}, "cells of the universe"),
+        ({"method": "gaussian", "universe": np.array([0, 2])}, "cells of the universe"),
     ],
 )
 def test_refused(arguments: dict[str, object], message: str):
