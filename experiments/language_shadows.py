@@ -5,6 +5,7 @@ A record is one sequence of T + 1 tokens. Signals of a record at a step: the log
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -16,25 +17,31 @@ from attacks.shadow.fingerprints import fingerprint, library_versions, source_fi
 from attacks.shadow.group import ShadowGroup
 from attacks.shadow.run import ShadowTask
 from attacks.signals import logit_of_loss
+from mechanisms.errors import InsecureNoiseWarning
 from mechanisms.json_ready import JsonValue
+from mechanisms.noise.source import SeededNoise
 from private_inference.config import PIGPTConfig
 from private_inference.gpt import PIGPT
 from private_inference.penalty import EntropyPenalty
+from private_inference.private_training import train_private
 from private_inference.sequence_signals import head_entropies, sequence_losses
 from private_inference.tokenized_corpus import TokenizedCorpus
 from private_inference.training_plan import TrainingPlan
 from private_inference.training_recipe import TrainingRecipe
 from private_inference.training_run import TrainingRun
 
+DELTA = 1e-5
+
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One kind of model: its variant, its entropy penalty if any, and whether the penalty's thresholds are learned."""
+    """One kind of model: variant, entropy penalty, whether its thresholds are learned, and the claim of DP-SGD where that trains it."""
 
     name: str
     variant: str
     penalty: Mapping[str, object] | None = None
     thresholds_learned: bool = True
+    epsilon: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +53,11 @@ class Shape:
     n_embd: int = 64
     block_size: int = 32
     vocab_size: int = 512
-    steps: int = 360
+    steps: int = 300
     batch_size: int = 16
     learning_rate: float = 3e-3
     read_every: int = 30
-
-    @property
-    def n_reads(self) -> int:
-        """How often a model is read."""
-        return self.steps // self.read_every
+    first_read: int = 60
 
     @property
     def n_heads(self) -> int:
@@ -84,23 +87,39 @@ def experiment_of(arm: Arm, shape: Shape, pool: Pool, seed: int) -> dict[str, Js
         "sequences": fingerprint(pool.sequences),
         "design": fingerprint(pool.member),
         "seed": seed,
-        "code": source_fingerprint(train_and_read),
+        "code": [source_fingerprint(function) for function in (train_and_read, signals_of, _openly, _privately, _plan)],
         "libraries": dict(library_versions()),
     }
 
 
 def train_and_read(arm: Arm, shape: Shape, pool: Pool, seed: int, model: int) -> ShadowGroup:
-    """Train model number `model` on its members; return signals (1, N + P, reads * (1 + L H))."""
+    """Train model number `model` on its members; return signals (1, N + P, reads * (1 + L H)), of a private run those of its end."""
     member = pool.member[model]
-    run = TrainingRun(_plan(arm, shape, pool, member), int(np.random.SeedSequence([seed, model]).generate_state(1, np.uint64)[0]))
+    plan, rng = _plan(arm, shape, pool, member), np.random.default_rng([seed, model])
+    reads = _privately(plan, arm, pool, rng) if arm.epsilon is not None else _openly(plan, shape, pool, rng)
+    return ShadowGroup(model_id=[model], member=member[None], signals=np.concatenate(reads, axis=1)[None])
+
+
+def _openly(plan: TrainingPlan, shape: Shape, pool: Pool, rng: np.random.Generator) -> list[NDArray[np.float64]]:
+    run = TrainingRun(plan, int(rng.integers(2**63)))
     reads = []
     while not run.is_over:
         run.step()
-        if run.n_steps % shape.read_every == 0:
+        if run.n_steps >= shape.first_read and run.n_steps % shape.read_every == 0:
             reads.append(signals_of(run.model, pool.sequences))
     if run.status == "diverged":
-        raise FloatingPointError(f"the training of {arm.name} diverged at step {run.n_steps}")
-    return ShadowGroup(model_id=[model], member=member[None], signals=np.concatenate(reads, axis=1)[None])
+        raise FloatingPointError(f"a training diverged at step {run.n_steps}")
+    return reads
+
+
+def _privately(plan: TrainingPlan, arm: Arm, pool: Pool, rng: np.random.Generator) -> list[NDArray[np.float64]]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InsecureNoiseWarning)  # a simulation that can be repeated, no release
+        noise = SeededNoise(int(rng.integers(2**63)))
+        found = train_private(
+            plan.config, plan.corpus, plan.recipe, delta=DELTA, epsilon=arm.epsilon, penalty=plan.penalty, noise=noise, rng=rng
+        )
+    return [signals_of(found.training.model, pool.sequences)]
 
 
 def signals_of(model: PIGPT, sequences: NDArray[np.int32]) -> NDArray[np.float64]:
