@@ -84,7 +84,7 @@ def test_split_answers_are_means_of_all_records_once():
     assert answerer.guarantee.epsilon == math.inf
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.integers(1, 10**6), st.integers(1, 20_000), st.floats(1e-4, 0.5), st.none() | st.floats(1e-4, 10.0))
 def test_auto_is_never_wider_than_any_method(n: int, k: int, beta: float, rho: float | None):
     widths = answer_widths(n, max_queries=k, beta=beta, rho=rho)
@@ -103,7 +103,7 @@ def test_auto_takes_what_is_predicted(n: int, k: int):
     assert auto.width_ == min(alone.values())
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.integers(10, 10**6), st.integers(1, 10**4), st.floats(1e-3, 0.5), st.floats(-2, 2))
 def test_no_budget_is_narrower_than_the_chosen_one(n: int, k: int, beta: float, step: float):
     chosen = answer_widths(n, max_queries=k, beta=beta)["gaussian"]
