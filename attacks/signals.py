@@ -6,6 +6,7 @@ Symbols (Carlini et al., S&P 2022; Zarifzadeh et al., ICML 2024): logits u in R^
     hinge        u_y - max_{c != y} u_c
     probability  p_y = 1 / (1 + exp(-phi))
     regression   phi = -(yhat - y)^2 / (2 s^2)
+    sequence     log(p / (1 - p)) of p = exp(-mean loss of the tokens), the geometric mean of their probabilities
 The logit signal holds all that the attacks of this package need: RMIA's p_y is `probability_of_logit(phi)`. All signals are float64 of
 shape (..., n); leading axes are models. Cost: O(n C) per model.
 """
@@ -104,6 +105,64 @@ def probability_signal(logits: ArrayLike, labels: ArrayLike) -> Floats:
 def probability_of_logit(phi: ArrayLike) -> Floats:
     """Return p_y = 1 / (1 + exp(-phi)), the probability that a logit signal stands for."""
     return np.asarray(expit(np.asarray(as_array(phi), dtype=np.float64)), dtype=np.float64)
+
+
+def logit_of_loss(loss: ArrayLike) -> Floats:
+    """Return phi = log(p / (1 - p)) with p = exp(-loss), the logit signal that a cross-entropy stands for.
+
+    Parameters
+    ----------
+    loss : (..., n) losses in nats, > 0 and finite; of a sequence the mean over its tokens.
+
+    Raises
+    ------
+    ValueError : a loss that isn't positive and finite.
+
+    Examples
+    --------
+    >>> logit_of_loss(loss_signal([[2.0, 0.0], [0.0, 1.0]], [0, 0])).round(12).tolist()
+    [2.0, -1.0]
+    """
+    losses = np.asarray(as_array(loss), dtype=np.float64)
+    n_bad = int(np.sum(~((losses > 0) & np.isfinite(losses))))
+    if n_bad:
+        raise ValueError(f"losses must be positive and finite, got {n_bad} of {losses.size} that are not; give nats, larger = fitted worse")
+    return -(losses + np.log(-np.expm1(-losses)))
+
+
+def sequence_signal(logits: ArrayLike, tokens: ArrayLike) -> Floats:
+    """Return phi of the mean loss of each sequence's tokens.
+
+    Parameters
+    ----------
+    logits : (..., n, T, C) logits of C >= 2 tokens at each of T places. Torch tensors are taken.
+    tokens : (n, T) what stands at each place, whole numbers from 0.
+
+    Returns
+    -------
+    (..., n) float64; larger = fitted better = more likely a member.
+
+    Raises
+    ------
+    ValueError : shapes that don't fit, tokens outside the vocabulary, a loss that isn't positive and finite.
+
+    Examples
+    --------
+    >>> sequence_signal([[[2.0, 0.0], [0.0, 2.0]]], [[0, 1]]).round(12).tolist()
+    [2.0]
+    """
+    truth, u = as_array(tokens), np.asarray(as_array(logits), dtype=np.float64)
+    if truth.ndim != 2 or 0 in truth.shape or truth.dtype.kind not in "iu":
+        raise ValueError(f"tokens must be whole numbers of shape (sequences, places), none 0, got {truth.dtype} of shape {truth.shape}")
+    if u.ndim < 3 or u.shape[-3:-1] != truth.shape or u.shape[-1] < 2:
+        n, places = truth.shape
+        raise ValueError(f"logits must have shape (..., {n}, {places}, C) for tokens of shape {truth.shape}, got {u.shape}")
+    if not (truth.min() >= 0 and truth.max() < u.shape[-1]):
+        raise ValueError(f"tokens must be in 0..{u.shape[-1] - 1} for logits of shape {u.shape}")
+    right, others = _split_classes(u.reshape(*u.shape[:-3], truth.size, u.shape[-1]), truth.ravel().astype(np.int64))
+    with np.errstate(invalid="ignore"):  # NaN is refused by count below
+        losses = np.logaddexp(0.0, logsumexp(others, axis=-1) - right)
+    return logit_of_loss(losses.reshape(*u.shape[:-3], *truth.shape).mean(axis=-1))
 
 
 def squared_error_signal(prediction: ArrayLike, target: ArrayLike, scale: float) -> Floats:

@@ -132,6 +132,16 @@ if TYPE_CHECKING:
     from privacy_audit.report.record import AuditReport as AuditReport
     from privacy_audit.report.synthetic_evaluation import evaluate_table as evaluate_table
     from privacy_audit.report.synthetic_record import TableEvaluation as TableEvaluation
+    from private_inference import PIGPT as PIGPT
+    from private_inference import EntropyPenalty as EntropyPenalty
+    from private_inference import EntropyTracker as EntropyTracker
+    from private_inference import PIGPTConfig as PIGPTConfig
+    from private_inference import attention_entropy as attention_entropy
+    from private_inference import causal_max_entropy as causal_max_entropy
+    from private_inference import census as census
+    from private_inference import estimate_cost as estimate_cost
+    from private_inference import fold as fold
+    from private_inference import measure_cost as measure_cost
     from synth import AdaptiveRecipe as AdaptiveRecipe
     from synth import BinaryTreeMarginals as BinaryTreeMarginals
     from synth import BuyBounds as BuyBounds
@@ -292,12 +302,26 @@ _SYNTH = (
     "SynthesisRecord",
 )
 
+_PRIVATE_INFERENCE = (
+    "EntropyPenalty",
+    "EntropyTracker",
+    "PIGPT",
+    "PIGPTConfig",
+    "attention_entropy",
+    "causal_max_entropy",
+    "census",
+    "estimate_cost",
+    "fold",
+    "measure_cost",
+)
+
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
         **dict.fromkeys(_ATTACKS, "attacks"),
         **dict.fromkeys(_MECHANISMS, "mechanisms"),
         **dict.fromkeys(_SYNTH, "synth"),
+        **dict.fromkeys(_PRIVATE_INFERENCE, "private_inference"),
         "correlated_noise": "mechanisms.continual.training.opacus_optimizer",
         "evaluate_table": "privacy_audit.report.synthetic_evaluation",
         "TableEvaluation": "privacy_audit.report.synthetic_record",

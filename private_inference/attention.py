@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from private_inference.config import PIGPTConfig
-from private_inference.entropy import entropy_of_logits
 from private_inference.leaves import HeadTemperature
 from private_inference.score_functions import SCORE_FUNCTIONS, entropy_of_scores
+from private_inference.watched_softmax import watched_softmax
 
 _SOFTMAX = {"softmax", "softmax_rr"}
 _Chunk = tuple[Tensor, Tensor, Tensor]  # some queries of all heads, the keys that the last of them sees, and those keys' values
@@ -128,8 +128,11 @@ class CausalAttention(nn.Module):
 
     def _attend_watched(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         logits, allowed = self._logits(q, k)
-        weights = SCORE_FUNCTIONS[self.score](logits, allowed)
-        entropy = entropy_of_logits(logits, allowed) if self.score in _SOFTMAX else entropy_of_scores(weights)
+        if self.score in _SOFTMAX:
+            weights, entropy = watched_softmax(logits, allowed)
+        else:
+            weights = SCORE_FUNCTIONS[self.score](logits, allowed)
+            entropy = entropy_of_scores(weights)
         return weights @ v, entropy
 
     def _logits(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:

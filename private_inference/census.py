@@ -14,13 +14,16 @@ Jha, Reagen, Entropy-Guided Attention for Private LLMs, PPAI at AAAI 2025, table
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from mechanisms.json_ready import JsonValue, json_ready
 from mechanisms.validation import one_of
-from private_inference.block_program import ModelProgram, Op, merged_by_name
-from private_inference.config import PIGPTConfig
-from private_inference.inference_program import Fold, HasConfig, program_of
+from private_inference.block_parts import Fold
+from private_inference.inference_program import program_of
+from private_inference.operations import ModelProgram, Op, merged_by_name
+
+if TYPE_CHECKING:
+    from private_inference.inference_program import ModelOrConfig
 
 AttentionCount = Literal["published", "full"]
 SCHEMA_VERSION = 1
@@ -83,9 +86,7 @@ class Census:
         return {"schema_version": SCHEMA_VERSION, **numbers, "rows": [row.to_dict() for row in self.rows]}
 
 
-def census(
-    model_or_config: PIGPTConfig | HasConfig, T: int, *, fold: Fold = "none", attention_count: AttentionCount = "published"
-) -> Census:
+def census(model_or_config: ModelOrConfig, T: int, *, fold: Fold = "none", attention_count: AttentionCount = "published") -> Census:
     """Count what a model computes for one context of T tokens.
 
     Parameters
@@ -101,6 +102,7 @@ def census(
 
     Examples
     --------
+    >>> from private_inference.config import PIGPTConfig
     >>> small = PIGPTConfig(n_layer=12, n_head=12, n_embd=768, block_size=128, vocab_size=50257)
     >>> counted = census(small, 128)
     >>> counted.matrices("softmax"), counted.elements("gelu"), counted.ffn_flops, counted.attention_flops
@@ -108,7 +110,7 @@ def census(
     """
     one_of(("published", "full"), attention_count=attention_count)
     program = program_of(model_or_config, T, fold=fold)
-    ops = [op for block in program.blocks for op in block.ops]
+    ops = program.ops
     ffn = sum(op.flops for op in ops if op.name.startswith("FFN"))
     left_out = sum(op.flops for op in ops if op.name == "mixed values") // 2 if attention_count == "published" else 0
     return Census(
@@ -122,8 +124,7 @@ def census(
 
 
 def _rows(program: ModelProgram) -> tuple[CensusRow, ...]:
-    ops = (*(op for block in program.blocks for op in block.ops), *program.output)
-    return tuple(_row(name, group) for name, group in merged_by_name(ops).items())
+    return tuple(_row(name, group) for name, group in merged_by_name((*program.ops, *program.output)).items())
 
 
 def _row(name: str, group: list[Op]) -> CensusRow:

@@ -17,15 +17,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from mechanisms.json_ready import JsonValue, json_ready
 from mechanisms.validation import one_of
-from private_inference.block_program import ModelProgram, Op, merged_by_name
-from private_inference.config import PIGPTConfig
+from private_inference.block_parts import Fold, Scaling
 from private_inference.cost_profile import CostProfile, Linear, price_of
-from private_inference.inference_program import Fold, HasConfig, Projections, Scaling, program_of
+from private_inference.execution import PackingLayout, Projections, SecureScore
+from private_inference.inference_program import program_of
 from private_inference.network import NETWORKS, Latency, Network
+from private_inference.operations import ModelProgram, Op, merged_by_name
 from private_inference.profile_file import load_profile
+
+if TYPE_CHECKING:
+    from private_inference.inference_program import ModelOrConfig
 
 SCHEMA_VERSION = 1
 _BOTH_OF = {"one_party": 2, "total": 1}
@@ -69,7 +74,7 @@ class CostEstimate:
     T : context length.
     rows : cost of each part; their sums are the totals.
     bytes_both : sent by both parties.
-    bytes_one_party : sent by one; None if the profile counts the total only.
+    bytes_sent : sent by one; None if the profile counts the total only.
     messages : sent by one party; None if unknown.
     latency : the three terms, for a network.
     published_seconds : end-to-end time on the profile's own machines and network; None if it has none.
@@ -79,11 +84,11 @@ class CostEstimate:
     profile: str
     profile_words: str
     program: str
-    score: str
+    score: SecureScore
     T: int
     rows: tuple[CostRow, ...]
     bytes_both: int
-    bytes_one_party: int | None
+    bytes_sent: int | None
     messages: int | None
     latency: Latency
     published_seconds: float | None
@@ -104,7 +109,7 @@ class CostEstimate:
             "score",
             "T",
             "bytes_both",
-            "bytes_one_party",
+            "bytes_sent",
             "messages",
             "published_seconds",
             "notes",
@@ -119,17 +124,18 @@ class CostEstimate:
 
 
 def estimate_cost(
-    model_or_config: PIGPTConfig | HasConfig,
+    model_or_config: ModelOrConfig,
     T: int,
     *,
-    profile: str = "semi2k-fm64",
-    score: str | None = None,
+    score: SecureScore | None = None,
     packing: int = 1,
-    fold: Fold = "none",
+    packing_layout: PackingLayout | Literal["auto"] = "auto",
     projections: Projections = "separate",
-    scaling: Scaling = "logits",
-    network: str | Network = "lan",
+    scaling: Scaling | None = None,
+    fold: Fold = "none",
     output: bool = False,
+    profile: str = "semi2k-fm64",
+    network: str | Network = "lan",
 ) -> CostEstimate:
     """Estimate the cost of one private inference over a context of T tokens.
 
@@ -137,11 +143,11 @@ def estimate_cost(
     ----------
     model_or_config : a config, a model or a folded model.
     T : context length, at most block_size.
-    profile : "semi2k-fm64" or "cheetah-published".
-    score, packing, fold, projections, scaling : the program, see `inference_program`.
-    network : "lan", "wan" or a `Network`.
+    score, packing, packing_layout, projections, scaling, fold : the program, see `execution` and `inference_program`.
     output : whether the final norm and the output matrix are counted; the embedding never is, except by "cheetah-published", whose price of
         the output matrix holds it.
+    profile : "semi2k-fm64" or "cheetah-published".
+    network : "lan", "wan" or a `Network`.
 
     Raises
     ------
@@ -149,19 +155,29 @@ def estimate_cost(
 
     Examples
     --------
+    >>> from private_inference.config import PIGPTConfig
     >>> config = PIGPTConfig(n_layer=12, n_head=12, n_embd=768, block_size=128, vocab_size=50257, variant="sm_scfuffn")
     >>> cost = estimate_cost(config, 128, fold="full", score="softmax_rr", packing=4)
     >>> round(cost.bytes_both / 1e9, 2), cost.messages, cost.latency.compute
-    (1.32, 7488, None)
+    (1.32, 3744, None)
     """
     prices = load_profile(profile)
-    program = program_of(model_or_config, T, fold=fold, packing=packing, score=score, projections=projections, scaling=scaling)
+    program = program_of(
+        model_or_config,
+        T,
+        score=score,
+        packing=packing,
+        packing_layout=packing_layout,
+        projections=projections,
+        scaling=scaling,
+        fold=fold,
+    )
     prices.require(program)
     return _estimate(program, prices, _network(network), output=output)
 
 
 def _estimate(program: ModelProgram, prices: CostProfile, network: Network, *, output: bool) -> CostEstimate:
-    ops = _counted(program, output=output)
+    ops = (*program.ops, *program.output) if output else program.ops
     rows = tuple(_row(name, group, prices) for name, group in merged_by_name(ops).items())
     both = sum(row.bytes_both for row in rows)
     one = None if prices.counts == "total" else both // 2
@@ -170,21 +186,16 @@ def _estimate(program: ModelProgram, prices: CostProfile, network: Network, *, o
         profile=prices.name,
         profile_words=prices.words,
         program=program.words,
-        score=program.score,
+        score=program.execution.score,
         T=program.T,
         rows=rows,
         bytes_both=both,
-        bytes_one_party=one,
+        bytes_sent=one,
         messages=messages,
         latency=_latency(network, both if one is None else one, messages),
         published_seconds=_published_seconds(ops, prices),
         notes=_notes(program, prices, output=output),
     )
-
-
-def _counted(program: ModelProgram, *, output: bool) -> tuple[Op, ...]:
-    blocks = tuple(op for block in program.blocks for op in block.ops)
-    return (*blocks, *program.output) if output else blocks
 
 
 def _row(name: str, group: list[Op], prices: CostProfile) -> CostRow:
@@ -225,6 +236,6 @@ def _notes(program: ModelProgram, prices: CostProfile, *, output: bool) -> tuple
         notes.append("transfer takes all traffic over one link; with both directions at once it is down to half")
     if not output:
         notes.append("final norm and output matrix are not counted")
-    if program.score == "softmax_shift":
+    if program.execution.score == "softmax_shift":
         notes.append("softmax_shift is right only while logits stay within a calibrated shift: see calibrate_public_shift")
     return tuple(notes)

@@ -2,7 +2,7 @@
 
 A price is a sum over features of an operation, for bytes, messages and seconds alike:
 
-    inputs m k + k n, elements, rows, matrices, calls (1 an operation), halvings ceil(log2 columns)
+    inputs m k + k n, elements, rows, matrices, calls (1 an operation), halvings of a row
 
 so that a reciprocal a row, a maximum by comparing halves, and a fixed set-up all have their place. A profile says with what it was
 measured, whose bytes it counts, which phase is left out, how well it reproduces what it was made from, and which models it covers;
@@ -11,11 +11,10 @@ outside of that it refuses. Figures of two profiles are never put into one ratio
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from private_inference.block_program import ModelProgram, Op
+from private_inference.operations import ModelProgram, Op
 
 Linear = Mapping[str, float]
 
@@ -25,7 +24,7 @@ FEATURES: Mapping[str, Callable[[Op], int]] = {
     "rows": lambda op: op.rows,
     "matrices": lambda op: op.matrices,
     "calls": lambda _: 1,
-    "halvings": lambda op: math.ceil(math.log2(op.columns)),
+    "halvings": lambda op: op.halvings,
 }
 
 
@@ -102,7 +101,7 @@ class CostProfile:
         ------
         ValueError : an operation or a model that the profile knows nothing of.
         """
-        unknown = {op.kind for block in program.blocks for op in block.ops} - set(self.prices)
+        unknown = {op.kind for op in program.ops} - set(self.prices)
         if unknown:
             raise ValueError(
                 f"profile {self.name} has no price for {', '.join(sorted(unknown))}; it knows {', '.join(sorted(self.prices))}"
@@ -124,9 +123,9 @@ def _require_covered(name: str, covers: Coverage, program: ModelProgram) -> None
         "T": (covers.context[0] <= program.T <= covers.context[1], program.T, "{} to {}".format(*covers.context)),
         "variant": (config.variant in covers.variants, config.variant, " ".join(covers.variants)),
         "fold": (program.fold == "none", program.fold, "none"),
-        "packing": (program.packing == 1, program.packing, "1"),
-        "projections": (program.projections == "separate", program.projections, "separate"),
-        "scaling": (program.scaling == "logits", program.scaling, "logits"),
+        "packing": (program.execution.packing == 1, program.execution.packing, "1"),
+        "projections": (program.execution.projections == "separate", program.execution.projections, "separate"),
+        "scaling": (program.scaling != "weights", program.scaling, "logits"),
     }
     for field, (covered, value, allowed) in checks.items():
         if not covered:

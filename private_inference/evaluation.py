@@ -61,7 +61,7 @@ def token_loss(logits: Tensor, targets: Tensor) -> Tensor:
 def held_out_loss(model: PIGPT, sequences: NDArray[np.int32]) -> float:
     """Return the mean cross-entropy of sequences (n, T + 1), nats per token; not finite if the model's isn't."""
     total = 0.0
-    with _evaluating(model):
+    with evaluating(model):
         for rows in _batches(sequences):
             total += float(token_loss(model(rows[:, :-1]), rows[:, 1:])) * len(rows)
     return total / len(sequences)
@@ -70,17 +70,13 @@ def held_out_loss(model: PIGPT, sequences: NDArray[np.int32]) -> float:
 def held_out_entropy(model: PIGPT, sequences: NDArray[np.int32]) -> Tensor:
     """Return the entropies of at most 256 sequences' attention rows, (n, L, H, T), nats."""
     kept = sequences[:: -(-len(sequences) // _MOST_ENTROPY_SEQUENCES)]
-    with _evaluating(model):
+    with evaluating(model):
         return torch.cat([model(rows[:, :-1], return_entropy=True)[1] for rows in _batches(kept)])
 
 
-def _batches(sequences: NDArray[np.int32]) -> Iterator[Tensor]:
-    for start in range(0, len(sequences), _BATCH):
-        yield torch.from_numpy(sequences[start : start + _BATCH].astype(np.int64))
-
-
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model in evaluation mode and take gradients off within the block; the mode is given back after it."""
     was_training = model.training
     model.eval()
     try:
@@ -88,3 +84,8 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
             yield
     finally:
         model.train(was_training)
+
+
+def _batches(sequences: NDArray[np.int32]) -> Iterator[Tensor]:
+    for start in range(0, len(sequences), _BATCH):
+        yield torch.from_numpy(sequences[start : start + _BATCH].astype(np.int64))

@@ -91,7 +91,7 @@ class FoldedFeedforward(nn.Module):
         """Return what the FFN adds to the stream, (B, T, d)."""
         hidden = _plus(_normalized(x, self.norm_eps) @ self.inner, self.inner_bias)
         if self.activation != "identity":
-            hidden = nn.functional.gelu(hidden) if self.activation == "gelu" else torch.relu(hidden)
+            hidden = nn.functional.gelu(hidden, approximate="tanh") if self.activation == "gelu" else torch.relu(hidden)
         return hidden if self.outer is None else hidden @ self.outer
 
 
@@ -185,13 +185,22 @@ class FoldedGPT(nn.Module):
         ------
         ValueError : `ids` is not (B, T), or T is above block_size.
         """
-        longest = self.config.block_size
-        if ids.ndim != 2 or not 1 <= ids.shape[1] <= longest:
-            raise ValueError(f"ids must have shape (batch, 1..{longest}), got {tuple(ids.shape)}")
-        x = nn.functional.embedding(ids, self.embedding) + self.position_embedding[: ids.shape[1]]
+        x = self.embed(ids)
         for block in self.blocks:
             x = block(x)
         return _plus(_normalized(x, self.final_norm_eps) @ self.output, self.output_bias)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Return the sum of token and position embeddings, (B, T, d), in the basis of the first block.
+
+        Raises
+        ------
+        ValueError : `ids` is not (B, T), or T is above block_size.
+        """
+        longest = self.config.block_size
+        if ids.ndim != 2 or not 1 <= ids.shape[1] <= longest:
+            raise ValueError(f"ids must have shape (batch, 1..{longest}), got {tuple(ids.shape)}")
+        return nn.functional.embedding(ids, self.embedding) + self.position_embedding[: ids.shape[1]]
 
 
 def _register(module: nn.Module, weights: BlockWeights | FeedforwardWeights, names: tuple[str, ...]) -> None:

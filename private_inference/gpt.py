@@ -32,7 +32,7 @@ class Block(nn.Module):
 
     def __init__(self, config: PIGPTConfig) -> None:
         super().__init__()
-        parts = config.parts
+        self.config, parts = config, config.parts
         self.attention_norm = nn.LayerNorm(config.n_embd) if parts.layer_norm else None
         self.attention = CausalAttention(config)
         self.feedforward_norm = nn.LayerNorm(config.n_embd) if parts.layer_norm and parts.feedforward != "none" else None

@@ -2,17 +2,16 @@
 
     N, Q = N W_q, K, V; logits = Q K^T (1 / sqrt(d_k)); A = score(logits); A V; W_o; residual; [N; FFN; gains; residual]
 
-Simplifications that are exact in real arithmetic are options:
+Simplifications that are exact in real arithmetic are options, beside those of `execution`:
 
     fold "fused"         an FFN without activation is one d x d product; without a norm it takes in both gains and the residual,
                          X' = Y (beta I + W_f / alpha)
     fold "full"          that product goes into the next layer's weights: no FFN is left (norm-free models without activation)
-    packing nb           queries in nb blocks, block k against its first k T / nb keys: (nb + 1) / (2 nb) of the logits
-    projections "joined" one product with (W_q | W_k | W_v): the activations are opened once, not three times
-    scaling "weights"    1 / (t sqrt(d_k)) stands in W_q
+    scaling "weights"    1 / (t sqrt(d_k)) stands in W_q, at no cost; "logits" multiplies them by a public constant. A fold puts it into W_q
 
 Gains, temperatures and LayerNorm's epsilon are public constants of the program; LayerNorm's gain and bias are folded into the next
-matrix. All heads are one operation; residuals, masks that are added, and biases are local.
+matrix, one temperature a head into W_q; a table of temperatures multiplies the queries. All heads are one operation; residuals, masks and
+biases are local.
 
 References
 ----------
@@ -21,183 +20,113 @@ Ma et al., SecretFlow-SPU, USENIX ATC 2023. Jha, Reagen, AERO: Entropy-Guided Fr
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal, Protocol, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from mechanisms.validation import one_of, whole_number
-from private_inference.block_program import SCORES, BlockProgram, ModelProgram, Op
-from private_inference.config import Activation, Feedforward, PIGPTConfig
+from private_inference.block_parts import BlockParts, Fold, Scaling, parts_of_config, parts_of_folded, scaling_of
+from private_inference.config import PIGPTConfig
+from private_inference.execution import Execution, PackingLayout, Projections, SecureScore, execution_of
+from private_inference.operations import ModelProgram, Op
 
-Fold = Literal["none", "fused", "full"]
-Projections = Literal["separate", "joined"]
-Scaling = Literal["logits", "weights"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
+    from private_inference.folded_gpt import FoldedBlock, FoldedGPT
+    from private_inference.gpt import PIGPT
 
-class HasConfig(Protocol):
-    """A model: `PIGPT`, or what `fold` made of it."""
-
-    @property
-    def config(self) -> PIGPTConfig:
-        """Return the config."""
-
-
-class _FoldedFeedforward(Protocol):
-    outer: object | None
-    activation: Activation
-    norm_eps: float | None
-
-
-class _FoldedBlock(Protocol):
-    """What a folded block says of itself: None where nothing is computed."""
-
-    query_scale: object | None
-    norm_eps: float | None
-    product: object | None
-    feedforward: _FoldedFeedforward | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """What a block has left."""
-
-    attention_norm: bool
-    scaled: str  # "logits", "weights" or "queries"
-    product: bool = False  # X' = Y M, the stream times one matrix
-    feedforward: Feedforward = "none"
-    activation: Activation = "identity"
-    feedforward_norm: bool = False
-    gains: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """What is equal in all blocks."""
-
-    config: PIGPTConfig
-    T: int
-    score: str
-    packing: int
-    projections: str
+    ModelOrConfig = PIGPTConfig | PIGPT | FoldedGPT
 
 
 def program_of(
-    model_or_config: PIGPTConfig | HasConfig,
+    model_or_config: ModelOrConfig,
     T: int,
     *,
-    fold: Fold = "none",
+    score: SecureScore | None = None,
     packing: int = 1,
-    score: str | None = None,
+    packing_layout: PackingLayout | Literal["auto"] = "auto",
     projections: Projections = "separate",
-    scaling: Scaling = "logits",
+    scaling: Scaling | None = None,
+    fold: Fold = "none",
 ) -> ModelProgram:
     """Return the program of a config, of a model, or of a folded model.
 
     Parameters
     ----------
-    model_or_config : a config, or anything with one. A folded model says itself what it has left and where its scaling stands.
+    model_or_config : a folded model says itself what it has left and where its scaling stands.
     T : context length, at most block_size.
-    fold, packing, score, projections, scaling : see above; `score` None is the config's, "softmax_shift" is softmax with a public shift
-        in place of the row maximum.
+    score, packing, packing_layout, projections : see `execution`; `score` None is the model's.
+    scaling, fold : see above; `scaling` None is "weights" for what is folded and "logits" for anything else.
 
     Raises
     ------
-    ValueError : T is above block_size or no multiple of `packing`, a fold that the variant doesn't allow, or `fold` or `scaling` given
-        for a model that is folded.
+    ValueError : T is above block_size, choices that `execution_of` refuses, a fold that the variant doesn't allow, or `fold` or
+        scaling "logits" for a model that is folded.
     TypeError : neither a config nor an object with one.
 
     Examples
     --------
     >>> config = PIGPTConfig(n_layer=2, n_head=4, n_embd=128, block_size=128, vocab_size=512, variant="sm_scfuffn")
-    >>> [op.name for op in program_of(config, 128, fold="full").blocks[0].ops]
-    ['query', 'key', 'value', 'logits', 'logit scaling', 'weights', 'mixed values', 'output', 'residual']
+    >>> [op.name for op in program_of(config, 128, fold="full").blocks[0]]
+    ['query', 'key', 'value', 'logits', 'weights', 'mixed values', 'output', 'residual']
     """
     config = model_or_config if isinstance(model_or_config, PIGPTConfig) else getattr(model_or_config, "config", None)
     if not isinstance(config, PIGPTConfig):
         raise TypeError(f"a PIGPTConfig or a model that has one is needed, got {type(model_or_config).__name__}")
-    layout = _layout(config, T, packing, score, projections)
+    T = whole_number(1, T=T)
+    if config.block_size < T:
+        raise ValueError(f"T must be at most block_size = {config.block_size}, got {T}")
+    execution = execution_of(
+        T, score=config.score if score is None else score, packing=packing, packing_layout=packing_layout, projections=projections
+    )
     one_of(("none", "fused", "full"), fold=fold)
-    one_of(("logits", "weights"), scaling=scaling)
-    kept: str = fold
-    if getattr(model_or_config, "fold_report", None) is None:
-        parts = [_parts_of_config(config, fold, scaling)] * config.n_layer
-    else:
-        if fold != "none" or scaling != "logits":
+    folded = getattr(model_or_config, "fold_report", None) is not None
+    where = scaling_of(scaling, folded=folded or fold != "none")
+    if folded:
+        if fold != "none" or where != "weights":
             raise ValueError("a folded model has its folds and its scaling already; leave fold and scaling out")
-        parts = [_parts_of_folded(block) for block in cast("Iterable[_FoldedBlock]", getattr(model_or_config, "blocks", ()))]
-        kept, scaling = "model", "weights"
+        parts = [parts_of_folded(block) for block in cast("Iterable[FoldedBlock]", cast("FoldedGPT", model_or_config).blocks)]
+    else:
+        parts = [parts_of_config(config, fold=fold, scaling=where)] * config.n_layer
     return ModelProgram(
         config=config,
-        T=layout.T,
-        score=layout.score,
-        fold=kept,
-        packing=layout.packing,
-        projections=layout.projections,
-        scaling=scaling,
-        blocks=tuple(_block(layout, part) for part in parts),
-        output=_output(config, layout.T),
+        T=T,
+        execution=execution,
+        fold="model" if folded else fold,
+        scaling=parts[0].scaled,
+        blocks=tuple((*_attention(config, T, execution, part), *_feedforward(config, T, part)) for part in parts),
+        output=_output(config, T),
     )
 
 
-def _layout(config: PIGPTConfig, T: int, packing: int, score: str | None, projections: str) -> _Layout:
-    T, packing = whole_number(1, T=T), whole_number(1, packing=packing)
-    if config.block_size < T:
-        raise ValueError(f"T must be at most block_size = {config.block_size}, got {T}")
-    if T % packing:
-        raise ValueError(f"packing must divide T = {T}, got {packing}; take 1 for no packing")
-    chosen = one_of(SCORES, score=config.score if score is None else score)
-    return _Layout(config, T, chosen, packing, one_of(("separate", "joined"), projections=projections))
-
-
-def _parts_of_config(config: PIGPTConfig, fold: Fold, scaling: Scaling) -> _Parts:
-    parts, scaled = config.parts, str(scaling)
-    if scaling == "weights" and config.temperature_kind == "position":
-        scaled = "queries"  # a temperature for each position can't stand in a matrix
-    norm, feedforward = parts.layer_norm, parts.feedforward
-    if fold == "none":
-        return _Parts(norm, scaled, False, feedforward, parts.activation, norm and feedforward != "none", parts.scaled)
-    if parts.activation != "identity" or feedforward == "none":
-        lacks = "has no FFN" if feedforward == "none" else f"has {parts.activation.upper()} between its FFN's matrices"
-        raise ValueError(f"fold must be 'none' for {config.variant}, which {lacks}, got {fold!r}")
-    if norm and fold == "full":
-        raise ValueError(f"fold must be 'none' or 'fused' for {config.variant}, whose FFN has a LayerNorm before it, got 'full'")
-    return _Parts(norm, scaled, feedforward="fused", feedforward_norm=True) if norm else _Parts(norm, scaled, product=fold == "fused")
-
-
-def _parts_of_folded(block: _FoldedBlock) -> _Parts:
-    norm, left = block.norm_eps is not None, block.feedforward
-    scaled, product = "weights" if block.query_scale is None else "queries", block.product is not None
-    if left is None:
-        return _Parts(norm, scaled, product)
-    return _Parts(norm, scaled, product, "fused" if left.outer is None else "wide", left.activation, left.norm_eps is not None)
-
-
-def _block(layout: _Layout, parts: _Parts) -> BlockProgram:
-    return BlockProgram((*_attention(layout, parts), *_feedforward(layout, parts)))
-
-
-def _attention(layout: _Layout, parts: _Parts) -> list[Op]:
-    T, d, H = layout.T, layout.config.n_embd, layout.config.n_head
+def _attention(config: PIGPTConfig, T: int, execution: Execution, parts: BlockParts) -> list[Op]:
+    d, H = config.n_embd, config.n_head
     ops = [Op("attention norm", "layer_norm", 1, (T, d))] if parts.attention_norm else []
-    if layout.projections == "joined":
+    if execution.projections == "joined":
         ops.append(Op("query, key, value", "product", 1, (T, d, 3 * d)))
     else:
         ops += [Op(name, "product", 1, (T, d, d)) for name in ("query", "key", "value")]
     if parts.scaled == "queries":
         ops.append(Op("query scaling", "query_scaling", 1, (T, d)))
-    queries, size = T // layout.packing, layout.config.head_size
-    for k in range(1, layout.packing + 1):
-        keys = k * queries
-        ops.append(Op("logits", "attention_product", H, (queries, size, keys)))
-        if parts.scaled == "logits" and layout.score != "linear":  # there, it joins the public table 1 / n
-            ops.append(Op("logit scaling", "logit_scaling", H, (queries, keys)))
-        ops.append(Op("weights", layout.score, H, (queries, keys)))
-        ops.append(Op("mixed values", "attention_product", H, (queries, keys, size)))
+    queries = T // execution.packing
+    keys = [k * queries for k in range(1, execution.packing + 1)]
+    ops += [Op("logits", "attention_product", H, (queries, config.head_size, seen)) for seen in keys]
+    for rows, columns, pieces in _scored(T, execution):
+        ops += [Op("logit scaling", "logit_scaling", H, (rows, columns), pieces)] if parts.scaled == "logits" else []
+        ops.append(Op("weights", execution.score, H, (rows, columns), pieces))
+    ops += [Op("mixed values", "attention_product", H, (queries, seen, config.head_size)) for seen in keys]
     return [*ops, Op("output", "product", 1, (T, d, d)), Op("residual", "residual", 1, (T, d))]
 
 
-def _feedforward(layout: _Layout, parts: _Parts) -> list[Op]:
-    T, d = layout.T, layout.config.n_embd
+def _scored(T: int, execution: Execution) -> list[tuple[int, int, int]]:
+    """Return rows, columns and pieces of what is scored one after another."""
+    if execution.packing_layout == "at_once":
+        return [(T, T, execution.packing)]
+    queries = T // execution.packing
+    return [(queries, k * queries, 1) for k in range(1, execution.packing + 1)]
+
+
+def _feedforward(config: PIGPTConfig, T: int, parts: BlockParts) -> list[Op]:
+    d = config.n_embd
     ops = [Op("FFN product", "product", 1, (T, d, d))] if parts.product else []
     if parts.feedforward == "none":
         return ops

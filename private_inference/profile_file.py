@@ -8,8 +8,8 @@ from functools import cache
 from importlib.resources import files
 
 from mechanisms.validation import non_negative, one_of, whole_number
-from private_inference.block_program import KINDS
 from private_inference.cost_profile import FEATURES, CostProfile, Coverage, Price
+from private_inference.operations import KINDS
 
 PROFILES = ("semi2k-fm64", "cheetah-published")
 SCHEMA_VERSION = 1

@@ -75,7 +75,10 @@ class BytePairTokenizer:
     @property
     def end_id(self) -> int:
         """Return the id of the entry that ends a file."""
-        return int(self._tokenizer.token_to_id(_END))
+        end = self._tokenizer.token_to_id(_END)
+        if end is None:
+            raise ValueError(f"the tokenizer has no entry {_END} that ends a file; train it with `train_tokenizer`")
+        return end
 
     def encode(self, text: str) -> NDArray[np.int32]:
         """Return the ids of a text."""

@@ -19,7 +19,6 @@ ICLR 2019.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import closing, nullcontext
 
 from mechanisms.randomness import RngLike, as_generator
@@ -31,9 +30,7 @@ from private_inference.tokenized_corpus import TokenizedCorpus
 from private_inference.training_plan import TrainingPlan
 from private_inference.training_recipe import TrainingRecipe
 from private_inference.training_result import TrainingResult
-from private_inference.training_run import TrainingRun
-
-Progress = Callable[[int, int, str], None]
+from private_inference.training_run import Progress, TrainingRun, take_steps
 
 
 def train_model(
@@ -73,7 +70,7 @@ def train_model(
     plan = TrainingPlan(config, corpus, TrainingRecipe() if recipe is None else recipe, penalty, conditioning)
     seed = None if rng is None else int(as_generator(rng).integers(2**63))
     with torch_threads(threads), nullcontext() if checkpoint is None else closing(Checkpoint(checkpoint)) as file:
-        return _finished(_begun(plan, seed, file if resume else None), file, progress)
+        return take_steps(_begun(plan, seed, file if resume else None), file, progress)
 
 
 def _begun(plan: TrainingPlan, seed: int | None, file: Checkpoint | None) -> TrainingRun:
@@ -86,18 +83,3 @@ def _begun(plan: TrainingPlan, seed: int | None, file: Checkpoint | None) -> Tra
     if saved is not None:
         run.restore(saved)
     return run
-
-
-def _finished(run: TrainingRun, file: Checkpoint | None, progress: Progress | None) -> TrainingResult:
-    """Take the steps that are left."""
-    recipe = run.plan.recipe
-    while not run.is_over:
-        run.step()
-        at_row = run.n_steps % recipe.eval_every == 0 or run.n_steps == recipe.steps
-        if at_row and run.status == "finished":
-            run.evaluate()
-        if file is not None and (at_row or run.is_over):
-            file.save(run.saved())
-        if progress is not None:
-            progress(run.n_steps, recipe.steps, run.label)
-    return run.result()

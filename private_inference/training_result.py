@@ -27,13 +27,13 @@ class HistoryRow:
     Parameters
     ----------
     step : steps taken so far.
-    train_loss : mean cross-entropy of the steps since the last row, without any penalty, nats per token.
+    train_loss : mean cross-entropy of the steps since the last row, without any penalty, nats per token; None in private training.
     held_out_loss : of the evaluation sequences; None where it isn't finite.
     learning_rate : of the last step.
     """
 
     step: int
-    train_loss: float
+    train_loss: float | None
     held_out_loss: float | None
     learning_rate: float
 

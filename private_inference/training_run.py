@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mechanisms.json_ready import JsonValue
 from private_inference.attention import NonFiniteAttentionError
-from private_inference.checkpoint import Saved, load_module, load_optimizer, module_arrays, optimizer_arrays
+from private_inference.checkpoint import Checkpoint, Saved, load_module, load_optimizer, module_arrays, optimizer_arrays
 from private_inference.conditioning import conditioning_penalty
 from private_inference.evaluation import Evaluation, held_out_entropy, held_out_loss, token_loss
 from private_inference.gpt import PIGPT
@@ -23,7 +23,9 @@ from private_inference.tracker import EntropyTracker
 from private_inference.training_plan import TrainingPlan
 from private_inference.training_result import HistoryRow, Status, TrainingResult
 
-_N_TRACKED = 16  # held-out sequences whose entropies are tracked
+Progress = Callable[[int, int, str], None]
+
+N_TRACKED = 16  # held-out sequences whose entropies are tracked
 _N_LAST = 256  # and whose entropies are the last ones
 
 
@@ -60,6 +62,7 @@ class TrainingRun:
         self._parameters = [parameter for group in self._optimizer.param_groups for parameter in group["params"]]
         self._train = torch.from_numpy(corpus.train_sequences(config.block_size).astype(np.int64))
         self._held_out = corpus.held_out_sequences(config.block_size, recipe.n_evaluation)
+        self._watched = self._held_out  # whose entropies are tracked
         self._order = SequenceOrder(len(self._train), recipe.batch_size, seed=int(order.generate_state(1, np.uint64)[0]))
 
     @property
@@ -70,7 +73,8 @@ class TrainingRun:
     @property
     def label(self) -> str:
         """Say how far the run is."""
-        return "training" if not self.history else f"training, last loss {self.history[-1].train_loss:.3f}"
+        losses = [row.held_out_loss for row in self.history if row.held_out_loss is not None]
+        return f"held-out loss {losses[-1]:.3f}" if losses else "training"
 
     def step(self) -> None:
         """Take one optimizer step, or mark the run as diverged and change nothing."""
@@ -79,14 +83,16 @@ class TrainingRun:
     def evaluate(self) -> None:
         """Add a row to the history."""
         since = self.history[-1].step if self.history else 0
-        train_loss, held_out = float(self._losses[since : self.n_steps].mean()), self._held_out_loss()
-        self.history.append(HistoryRow(self.n_steps, train_loss, held_out, self.plan.recipe.rate_at(self.n_steps - 1)))
+        rate = self.plan.recipe.rate_at(self.n_steps - 1)
+        self.history.append(HistoryRow(self.n_steps, self._train_loss(since), self._held_out_loss(), rate))
 
     def result(self) -> TrainingResult:
         """Return what the run leaves."""
         if self.status == "finished":
             self._guarded(lambda: self._track(_N_LAST))
         loss = self._held_out_loss()
+        if loss is None:
+            self.status = "diverged"
         evaluation = None if loss is None else Evaluation(loss, self.plan.corpus.bits_per_byte(loss), len(self._held_out))
         return TrainingResult(
             self.model.eval(),
@@ -125,6 +131,9 @@ class TrainingRun:
         self.history = [HistoryRow(**row) for row in cast(list[dict[str, float]], saved.record["history"])]  # type: ignore[arg-type]
         self.tracker = EntropyTracker.from_dict(cast(dict[str, JsonValue], saved.record["tracker"]))
 
+    def _train_loss(self, since: int) -> float | None:
+        return float(self._losses[since : self.n_steps].mean())
+
     def _held_out_loss(self) -> float | None:
         loss = held_out_loss(self.model, self._held_out)
         return loss if math.isfinite(loss) else None
@@ -139,7 +148,7 @@ class TrainingRun:
     def _take_step(self) -> None:
         recipe, step = self.plan.recipe, self.n_steps
         if step % recipe.track_every == 0:
-            self._track(_N_TRACKED)
+            self._track(N_TRACKED)
         set_rate(self._optimizer, recipe.rate_at(step))
         rows = self._train[torch.from_numpy(self._order.batch(step))]
         self._optimizer.zero_grad(set_to_none=True)
@@ -166,8 +175,23 @@ class TrainingRun:
         return cross_entropy, loss
 
     def _track(self, n_sequences: int) -> None:
-        entropy = held_out_entropy(self.model, self._held_out[:: -(-len(self._held_out) // n_sequences)])
+        entropy = held_out_entropy(self.model, self._watched[:: -(-len(self._watched) // n_sequences)])
         self.tracker.update(self.n_steps, entropy, model=self.model, penalty=self.penalty)
+
+
+def take_steps(run: TrainingRun, file: Checkpoint | None, progress: Progress | None) -> TrainingResult:
+    """Take the steps that are left, with a row of history and a checkpoint every `eval_every`; returns what the run leaves."""
+    recipe = run.plan.recipe
+    while not run.is_over:
+        run.step()
+        at_row = run.n_steps % recipe.eval_every == 0 or run.n_steps == recipe.steps
+        if at_row and run.status == "finished":
+            run.evaluate()
+        if file is not None and (at_row or run.is_over):
+            file.save(run.saved())
+        if progress is not None:
+            progress(run.n_steps, recipe.steps, run.label)
+    return run.result()
 
 
 def _require_finite(number: Tensor) -> float:

@@ -204,7 +204,7 @@ def valid_groups(groups: Sequence[tuple[int, ...]], schema: Schema, *, max_cells
         if chosen in seen:
             raise ValueError(f"{name} is asked for twice; one answer with the whole budget is better than two")
         if n_cells > max_cells:
-            raise ValueError(f"{name} has {n_cells:,} cells, more than max_cells = {max_cells:,}; take coarser columns or fewer of them")
+            raise ValueError(f"{name} has {n_cells:,} cells, more than max_cells = {max_cells:,}; take coarser columns, or raise max_cells")
         if not chosen and neighboring is Neighboring.REPLACE:
             raise ValueError("the number of rows is public under replace: no budget should be spent on it")
         seen[chosen] = None

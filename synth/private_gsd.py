@@ -39,6 +39,7 @@ from synth.domain.source import column_source, n_rows
 from synth.encoded import EncodedTable
 from synth.forbidden import Rule
 from synth.marginal_fit import fit_marginal_workload
+from synth.measure import MAX_CELLS
 from synth.open_counts import count_source, table_in_memory
 from synth.plan import FitPlan, FitTools, Progress, SynthesisRun
 from synth.queries.family import QueryFamily, Workload
@@ -79,6 +80,7 @@ class PrivateGSDSynthesizer(BaseEstimator):  # type: ignore[misc]
         own default (`synth.sweeps`).
     noise_floor : stop once the fitness is this share of the noise energy; None: never.
     max_sweeps : of the fit.
+    max_cells : most cells of one marginal; each costs memory, and a table of mostly empty cells is mostly noise.
     merge_below : merge codes whose noisy count is below so many standard deviations of its noise before pairs are measured; for columns
         with many rare codes and small budgets, 3 is usual. None: keep all codes.
     forbidden : `Forbidden` combinations that no output row may have; public knowledge of the domain.
@@ -129,6 +131,7 @@ class PrivateGSDSynthesizer(BaseEstimator):  # type: ignore[misc]
         min_gain: float | None = None,
         noise_floor: float | None = None,
         max_sweeps: int = 60,
+        max_cells: int = MAX_CELLS,
         merge_below: float | None = None,
         forbidden: Sequence[Forbidden] = (),
         recipe: AdaptiveRecipe = DEFAULT_RECIPE,
@@ -149,6 +152,7 @@ class PrivateGSDSynthesizer(BaseEstimator):  # type: ignore[misc]
         self.min_gain = min_gain
         self.noise_floor = noise_floor
         self.max_sweeps = max_sweeps
+        self.max_cells = max_cells
         self.merge_below = merge_below
         self.forbidden = forbidden
         self.recipe = recipe
@@ -269,6 +273,7 @@ class PrivateGSDSynthesizer(BaseEstimator):  # type: ignore[misc]
             min_gain=self.min_gain,
             noise_floor=self.noise_floor,
             max_sweeps=self.max_sweeps,
+            max_cells=self.max_cells,
             merge_below=self.merge_below,
             recipe=self.recipe,
             mode_threshold=self.mode_threshold,

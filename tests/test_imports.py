@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 
+PACKAGES = ("privacy_audit", "attacks", "mechanisms", "synth", "private_inference")
 HEAVY = ("torch", "pymc", "sklearn", "matplotlib", "scipy.stats", "pandas", "opacus", "dp_accounting", "rich")
 
 
@@ -22,7 +23,7 @@ def modules_after(statement: str) -> set[str]:
 @pytest.mark.parametrize(
     "statement",
     [
-        "import privacy_audit, attacks, mechanisms, synth",
+        "import privacy_audit, attacks, mechanisms, synth, private_inference",
         "import privacy_audit.cli.main",
         "import privacy_audit; [getattr(privacy_audit, n) for n in ('EpsilonPosterior', 'epsilon_lower_bound', 'AuditReport')]",
         "import attacks; attacks.MembershipScores([0, 1], [0, 1]).auc",
@@ -34,14 +35,14 @@ def test_import_is_light(statement: str):
 
 
 def test_importing_the_package_loads_not_even_numpy():
-    assert "numpy" not in modules_after("import privacy_audit, attacks, mechanisms, synth")
+    assert "numpy" not in modules_after("import privacy_audit, attacks, mechanisms, synth, private_inference")
 
 
 def test_the_check_sees_heavy_modules():
     assert "scipy.stats" in modules_after("import scipy.stats")
 
 
-@pytest.mark.parametrize("package", ["privacy_audit", "attacks", "mechanisms", "synth"])
+@pytest.mark.parametrize("package", PACKAGES)
 def test_public_names_resolve(package: str):
     module = importlib.import_module(package)
     names = dir(module)
@@ -53,7 +54,7 @@ def test_public_names_resolve(package: str):
         assert value.__doc__
 
 
-@pytest.mark.parametrize("package", ["privacy_audit", "attacks", "mechanisms", "synth"])
+@pytest.mark.parametrize("package", PACKAGES)
 def test_no_file_hides_a_public_name(package: str):
     for name in dir(importlib.import_module(package)):
         with contextlib.suppress(ModuleNotFoundError):
@@ -61,7 +62,7 @@ def test_no_file_hides_a_public_name(package: str):
         assert not isinstance(getattr(importlib.import_module(package), name), ModuleType)
 
 
-@pytest.mark.parametrize("package", ["privacy_audit", "attacks", "mechanisms", "synth"])
+@pytest.mark.parametrize("package", PACKAGES)
 def test_unknown_name_is_an_attribute_error(package: str):
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = importlib.import_module(package).nothing

@@ -1,8 +1,9 @@
 """The records of an audit by shadow models, and the part of them that one model is trained on.
 
 A data set is a pair of arrays (inputs, targets), or a torch data set of such pairs. Each model's training code gets a part of the same
-kind: a pair of arrays, or a `torch.utils.data.Subset`. To read a model out, a torch data set is gathered once, in order, so its items
-must be the same at every look: random augmentation belongs into the training code.
+kind: a pair of arrays, or a `torch.utils.data.Subset`. Targets are classes, or, for a language model, the tokens that each place of a
+sequence is to predict: a record is then one sequence, (sequences[:, :-1], sequences[:, 1:]). To read a model out, a torch data set is
+gathered once, in order, so its items must be the same at every look: random augmentation belongs into the training code.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class AuditedRecords:
     Parameters
     ----------
     inputs : (N, ...) array or tensor.
-    targets : (N,) classes.
+    targets : (N,) classes, or (N, T) tokens of sequences with T >= 2 places.
     source : the torch data set they were gathered from; None where arrays were given.
 
     Raises
@@ -50,16 +51,23 @@ class AuditedRecords:
 
     def __post_init__(self) -> None:
         shapes = tuple(self.inputs.shape), tuple(self.targets.shape)
-        if not shapes[0] or shapes[0][0] == 0 or shapes[1] != shapes[0][:1]:
-            raise ValueError(f"a data set must hold inputs (N, ...) and targets (N,) with N >= 1, got shapes {shapes[0]} and {shapes[1]}")
+        fits = shapes[0] and shapes[0][0] > 0 and shapes[1][:1] == shapes[0][:1]
+        if not fits or not (len(shapes[1]) == 1 or (len(shapes[1]) == 2 and shapes[1][1] >= 2)):
+            wanted = "inputs (N, ...) and targets (N,), or (N, T) tokens of T >= 2 places, with N >= 1"
+            raise ValueError(f"a data set must hold {wanted}, got shapes {shapes[0]} and {shapes[1]}")
         if as_array(self.targets).dtype.kind not in "iub":
-            raise ValueError(f"targets must be classes (whole numbers), got dtype {as_array(self.targets).dtype}")
+            raise ValueError(f"targets must be classes or tokens (whole numbers), got dtype {as_array(self.targets).dtype}")
 
     def __len__(self) -> int:
         return int(self.inputs.shape[0])
 
     def __repr__(self) -> str:
         return f"AuditedRecords(n={len(self)})"
+
+    @property
+    def are_sequences(self) -> bool:
+        """Whether each record's target is a sequence of tokens."""
+        return self.targets.ndim == 2
 
     def _row_bytes(self) -> list[bytes]:
         inputs, targets = np.ascontiguousarray(as_array(self.inputs)), as_array(self.targets).astype(np.int64)

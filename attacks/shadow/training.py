@@ -56,6 +56,8 @@ class ShadowPlan:
     def __post_init__(self) -> None:
         if not callable(self.train) and not isinstance(self.train, ShadowTrainer):
             raise TypeError(f"train must be a function train(dataset, rng) or a ShadowTrainer, got {type(self.train).__name__}")
+        if isinstance(self.train, ShadowTrainer) and self.records.are_sequences:
+            raise ValueError("a ShadowTrainer learns one class a record; for sequences of tokens pass training code, train(part, rng)")
         if self.design.ndim != 2 or self.design.shape[1] != len(self.records):
             raise ValueError(f"design must have shape (models, {len(self.records)}), got {self.design.shape}")
 

@@ -72,7 +72,8 @@ def audit_by_shadow_models(
     ----------
     train : the training code, called as train(part, rng): part is of the kind of `dataset`; returns a torch module (logits) or a classifier
         with `predict_proba`. Or a `ShadowTrainer`, which trains models in lock-step.
-    dataset : (inputs, targets), or a torch data set of such pairs; targets are classes.
+    dataset : (inputs, targets), or a torch data set of such pairs; targets are classes. For a language model a record is a sequence of
+        tokens, (sequences[:, :-1], sequences[:, 1:]); the model's logits are (n, T, V), and the signal is the logit of exp(-mean loss).
     delta : where epsilon is claimed and bounded.
     n_models : trainings, at least 4. A quarter of them are targets in the game of records.
     attack : the attack that decides, by name or as an object with fit and score; others are shown beside it.

@@ -20,8 +20,8 @@ from privacy_audit.cli.attention_model import (
 )
 
 if TYPE_CHECKING:
+    from private_inference.block_parts import Fold
     from private_inference.census import AttentionCount, Census
-    from private_inference.inference_program import Fold
 
 
 def census(

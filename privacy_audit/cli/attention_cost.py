@@ -21,9 +21,10 @@ from privacy_audit.cli.attention_model import (
 )
 
 if TYPE_CHECKING:
+    from private_inference.block_parts import Fold, Scaling
     from private_inference.cost import CostEstimate
     from private_inference.cost_comparison import CostComparison
-    from private_inference.inference_program import Fold, Projections, Scaling
+    from private_inference.execution import PackingLayout, Projections, SecureScore
     from private_inference.network import Network
 
 
@@ -37,9 +38,10 @@ def cost(
     context: ContextOption = 128,
     fold: FoldOption = "none",
     score: Annotated[str | None, typer.Option(help="softmax, softmax_rr, softmax_shift, quad2, ...; the config's if not given.")] = None,
-    packing: Annotated[int, typer.Option(help="Causal packing: number of blocks of queries, a divisor of T.")] = 1,
+    packing: Annotated[int, typer.Option(help="Causal packing: number of pieces of queries, a divisor of T.")] = 1,
+    packing_layout: Annotated[str, typer.Option(help="auto, or score the pieces one_by_one or at_once (fewer messages).")] = "auto",
     projections: Annotated[str, typer.Option(help="separate or joined products for queries, keys, values.")] = "separate",
-    scaling: Annotated[str, typer.Option(help="1 / sqrt(d_k) at the logits or in the weights.")] = "logits",
+    scaling: Annotated[str | None, typer.Option(help="1 / sqrt(d_k) at the logits or in the weights; weights if folded.")] = None,
     profile: Annotated[str, typer.Option(help="semi2k-fm64 or cheetah-published.")] = "semi2k-fm64",
     network: Annotated[str, typer.Option(help="lan, wan, or MBIT,MS: bandwidth and round trip.")] = "lan",
     output: Annotated[bool, typer.Option("--output", help="Count final norm and output matrix too.")] = False,
@@ -56,14 +58,15 @@ def cost(
     estimate = estimate_cost(
         model,
         context,
-        profile=profile,
-        score=score,
+        score=cast("SecureScore | None", score),
         packing=packing,
-        fold=cast("Fold", fold),
+        packing_layout=cast("PackingLayout", packing_layout),
         projections=cast("Projections", projections),
-        scaling=cast("Scaling", scaling),
-        network=link,
+        scaling=cast("Scaling | None", scaling),
+        fold=cast("Fold", fold),
         output=output,
+        profile=profile,
+        network=link,
     )
     comparisons = []
     if against is not None:  # with the baseline's own softmax, then with the same: a ratio of two kinds is partly the softmax's
@@ -91,7 +94,7 @@ def _network(text: str) -> str | Network:
 def _print(estimate: CostEstimate, comparisons: list[CostComparison]) -> None:
     from privacy_audit.cli.output import print_rows, print_sentences
 
-    one = estimate.bytes_one_party
+    one = estimate.bytes_sent
     shares = "" if one is None else f"; {one / 1e9:.4g} GB sent by one"
     latency = estimate.latency
     terms = {"rounds": latency.rounds, "transfer": latency.transfer, "compute": latency.compute}

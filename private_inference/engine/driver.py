@@ -2,16 +2,16 @@
 
 Run: PYTHON -I driver.py QUESTION ANSWER
 
-QUESTION is an npz file: `program`, a JSON text that says what is public, `x` (B, T, d), and arrays `secret/0/query`, `public/0/skip_gain`
+QUESTION is an npz file: `known`, a JSON text of what everybody knows, `x` (B, T, d), and arrays `secret/0/query`, `public/0/skip_gain`
 and so on. ANSWER becomes one with the output, (B, T, d) or (B, T, V), and the engine's version. All parties are threads of this process
 and talk through memory; the engine writes the first party's bytes and messages to its log, on standard output.
 
 Secret: x and every weight. Public: shapes, masks, and one to three scales a block, which cost a truncation instead of a product.
 
-    rows        A = score(c Q K^T) over the keys j <= i
-    packing nb  queries are cut into nb pieces of m; piece k needs its first (k + 1) m keys only, so (nb + 1)/(2 nb) of the logits are left
-      split     pieces are scored one after another: nb times the messages
-      joined    pieces are cut into nb (nb + 1)/2 chunks of (m, m) and scored at once: only the products of matrices are repeated
+    rows          A = score(c Q K^T) over the keys j <= i
+    packing nb    queries are cut into nb pieces of m; piece k needs its first (k + 1) m keys only: (nb + 1)/(2 nb) of the logits are left
+      one_by_one  pieces are scored one after another: nb times the messages
+      at_once     pieces are cut into nb (nb + 1)/2 chunks of (m, m) and scored together: only the products of matrices are repeated
 
 Masks: the stock softmax gets a public -20 on hidden keys (a large number would overflow the ring), so a row's logits must stay within about
 10 of each other. The other scores leave hidden keys out by a public choice, which sends nothing and has no such limit.
@@ -45,16 +45,20 @@ N_PARTIES = {"SEMI2K": 2, "CHEETAH": 2, "ABY3": 3}
 
 @dataclass(frozen=True)
 class Block:
-    """What is public of a block; the fields are those of `private_inference.engine.program.BlockProgram`."""
+    """What everybody knows of a block; the fields are those of `private_inference.execution` and `private_inference.block_parts`."""
 
     n_head: int
-    layer_norm: bool
-    activation: str
-    feedforward: str
     score: str
     packing: int
-    layout: str
+    packing_layout: str
+    projections: str
+    attention_norm: bool
+    scaled: str
     product: bool
+    feedforward: str
+    activation: str
+    feedforward_norm: bool
+    gains: bool
 
 
 @dataclass(frozen=True)
@@ -114,15 +118,15 @@ class Grid:
         return rows
 
 
-def grids_of(length: int, packing: int, layout: str) -> list[Grid]:
+def grids_of(length: int, packing: int, packing_layout: str) -> list[Grid]:
     """Return what is scored one after another; packing divides the length."""
     m = length // packing
-    if layout == "joined":
+    if packing_layout == "at_once":
         return [Grid(tuple((piece, key * m) for piece in range(packing) for key in range(piece + 1)), m, m)]
     return [Grid(((piece, 0),), m, (piece + 1) * m) for piece in range(packing)]
 
 
-def scored(name: str, logits: Array, grid: Grid) -> Array:
+def scored(name: str, logits: Array, grid: Grid, public: dict[str, Array]) -> Array:
     """Return the weights of a grid's logits."""
     allowed = grid.allowed
     if name == "softmax":
@@ -130,6 +134,9 @@ def scored(name: str, logits: Array, grid: Grid) -> Array:
     if name == "softmax_rr":
         shown = jnp.where(allowed, logits, grid.first_logit(logits))  # leaves the row's maximum as it is
         return over_row_sum(jnp.where(allowed, jnp.exp(shown - grid.spread(grid.row_max(shown))), 0.0), grid)
+    if name == "softmax_shift":
+        shown = jnp.where(allowed, logits, public["shift"])
+        return over_row_sum(jnp.where(allowed, jnp.exp(shown - public["shift"]), 0.0), grid)
     if name == "quad2":
         return over_row_sum(jnp.where(allowed, jnp.square(logits + QUAD_SHIFT), 0.0), grid)
     if name == "sigmoid":
@@ -143,14 +150,15 @@ def over_row_sum(weights: Array, grid: Grid) -> Array:
     return weights * grid.spread(jnp.reciprocal(grid.row_sum(weights)))
 
 
-def mixed(q: Array, k: Array, v: Array, scale: Array | None, block: Block) -> Array:
+def mixed(q: Array, k: Array, v: Array, public: dict[str, Array], block: Block) -> Array:
     """Return A V of all heads, (B H, T, d_k)."""
     m = q.shape[1] // block.packing
     pieces = [jnp.matmul(q[:, p * m : (p + 1) * m], jnp.swapaxes(k[:, : (p + 1) * m], 1, 2)) for p in range(block.packing)]
     weights: dict[int, list[Array]] = {}
-    for grid in grids_of(q.shape[1], block.packing, block.layout):
+    for grid in grids_of(q.shape[1], block.packing, block.packing_layout):
         logits = jnp.stack([pieces[piece][..., key : key + grid.n_keys] for piece, key in grid.places], axis=1)
-        chunks = scored(block.score, scaled(logits, scale), grid)
+        logits = logits * public["logit_scale"] if block.scaled == "logits" else logits
+        chunks = scored(block.score, logits, grid, public)
         for place, (piece, _) in enumerate(grid.places):
             weights.setdefault(piece, []).append(chunks[:, place])
     rows = [jnp.matmul(jnp.concatenate(parts, axis=-1), v[:, : (piece + 1) * m]) for piece, parts in weights.items()]
@@ -160,29 +168,37 @@ def mixed(q: Array, k: Array, v: Array, scale: Array | None, block: Block) -> Ar
 def attention(x: Array, secret: dict[str, Array], public: dict[str, Array], block: Block) -> Array:
     """Return MHA(x), (B, T, d)."""
     batch, length, d = x.shape
-    parts = {}
-    for name in ("query", "key", "value"):
-        part = jnp.swapaxes(linear(x, secret, name).reshape(batch, length, block.n_head, -1), 1, 2)
-        part = scaled(part, public.get("query_scale")) if name == "query" else part
-        parts[name] = part.reshape(batch * block.n_head, length, -1)
-    heads = mixed(parts["query"], parts["key"], parts["value"], public.get("logit_scale"), block)
-    joined = jnp.swapaxes(heads.reshape(batch, block.n_head, length, -1), 1, 2).reshape(batch, length, d)
-    return linear(joined, secret, "output")
+    q, k, v = (jnp.swapaxes(part.reshape(batch, length, block.n_head, -1), 1, 2) for part in projected(x, secret, block))
+    q = q * public["query_scale"] if block.scaled == "queries" else q
+    q, k, v = (part.reshape(batch * block.n_head, length, -1) for part in (q, k, v))
+    heads = mixed(q, k, v, public, block)
+    side_by_side = jnp.swapaxes(heads.reshape(batch, block.n_head, length, -1), 1, 2).reshape(batch, length, d)
+    return linear(side_by_side, secret, "output")
+
+
+def projected(x: Array, secret: dict[str, Array], block: Block) -> tuple[Array, ...]:
+    """Return queries, keys and values, (B, T, d) each; joined, x is opened once."""
+    names = ("query", "key", "value")
+    if block.projections == "separate":
+        return tuple(linear(x, secret, name) for name in names)
+    ends = [end for end in ("", "_bias") if f"query{end}" in secret]
+    whole = {f"joined{end}": jnp.concatenate([secret[f"{name}{end}"] for name in names], axis=-1) for end in ends}
+    return tuple(jnp.split(linear(x, whole, "joined"), 3, axis=-1))
 
 
 def block_output(x: Array, secret: dict[str, Array], public: dict[str, Array], block: Block) -> Array:
     """Return what a block makes of x, (B, T, d)."""
-    y = x + attention(layer_norm(x) if block.layer_norm else x, secret, public, block)
+    y = x + attention(layer_norm(x) if block.attention_norm else x, secret, public, block)
     if block.product:
         y = linear(y, secret, "product")
     if block.feedforward == "none":
         return y
-    inner = layer_norm(y) if block.layer_norm else y
+    inner = layer_norm(y) if block.feedforward_norm else y
     if block.feedforward == "fused":
         added = linear(inner, secret, "fused")
     else:
         added = linear(activated(linear(inner, secret, "inner"), block.activation), secret, "outer")
-    return scaled(y, public.get("skip_gain")) + scaled(added, public.get("feedforward_gain"))
+    return public["skip_gain"] * y + public["feedforward_gain"] * added if block.gains else y + added
 
 
 def linear(x: Array, secret: dict[str, Array], name: str) -> Array:
@@ -206,30 +222,25 @@ def activated(x: Array, name: str) -> Array:
     return jax.nn.gelu(x) if name == "gelu" else jnp.maximum(x, 0.0)
 
 
-def scaled(x: Array, scale: Array | None) -> Array:
-    """Return scale * x, or x where there is none."""
-    return x if scale is None else x * scale
-
-
 Arrays = dict[str, dict[str, np.ndarray]]  # of each block and of "model", by name
 
 
-def run_secure(program: dict[str, object], x: np.ndarray, secret: Arrays, public: Arrays) -> np.ndarray:
+def run_secure(known: dict[str, object], x: np.ndarray, secret: Arrays, public: Arrays) -> np.ndarray:
     """Return the output, put together from all parties' shares."""
-    blocks = [Block(**fields) for fields in program["blocks"]]  # type: ignore[attr-defined]
+    blocks = [Block(**fields) for fields in known["blocks"]]  # type: ignore[attr-defined]
 
     def model(x: Array, secret: dict[str, dict[str, Array]], public: dict[str, dict[str, Array]]) -> Array:
         for number, block in enumerate(blocks):
             x = block_output(x, secret[str(number)], public.get(str(number), {}), block)
         if "unembedding" not in secret.get("model", {}):
             return x
-        return linear(layer_norm(x) if program["final_norm"] else x, secret["model"], "unembedding")
+        return linear(layer_norm(x) if known["final_norm"] else x, secret["model"], "unembedding")
 
     hidden, shown = jax.tree_util.tree_leaves((x, secret)), jax.tree_util.tree_leaves(public)
     visibility = [libspu.Visibility.VIS_SECRET] * len(hidden) + [libspu.Visibility.VIS_PUBLIC] * len(shown)
     names = [f"in{place}" for place in range(len(visibility))]
     executable, _ = frontend.compile(frontend.Kind.JAX, model, [x, secret, public], {}, names, visibility, lambda _: ["out"])
-    config, n_parties = engine_config(program), N_PARTIES[str(program["protocol"])]
+    config, n_parties = engine_config(known), N_PARTIES[str(known["protocol"])]
     io = spu.Io(n_parties, config)
     shares = [io.make_shares(value, seen) for value, seen in zip(hidden + shown, visibility, strict=True)]
     inputs = [{name: share[rank] for name, share in zip(names, shares, strict=True)} for rank in range(n_parties)]
@@ -255,11 +266,11 @@ def run_parties(executable: libspu.Executable, config: libspu.RuntimeConfig, inp
         return list(threads.map(party, range(len(inputs))))
 
 
-def engine_config(program: dict[str, object]) -> libspu.RuntimeConfig:
+def engine_config(known: dict[str, object]) -> libspu.RuntimeConfig:
     """Return the engine's settings."""
-    kind, field = getattr(libspu.ProtocolKind, str(program["protocol"])), getattr(libspu.FieldType, f"FM{program['field']}")
+    kind, field = getattr(libspu.ProtocolKind, str(known["protocol"])), getattr(libspu.FieldType, f"FM{known['ring_bits']}")
     config = libspu.RuntimeConfig(protocol=kind, field=field)
-    config.fxp_fraction_bits = int(str(program["fraction_bits"]))
+    config.fxp_fraction_bits = int(str(known["fraction_bits"]))
     return config
 
 
@@ -268,13 +279,13 @@ def main(question: str, answer: str) -> None:
     secret: Arrays = {}
     public: Arrays = {}
     with np.load(question, allow_pickle=False) as asked:
-        program, x = json.loads(str(asked["program"])), asked["x"]
+        known, x = json.loads(str(asked["known"])), asked["x"]
         for name in asked.files:
             side, _, place = name.partition("/")
             if place:
                 owner, _, array = place.partition("/")
                 {"secret": secret, "public": public}[side].setdefault(owner, {})[array] = asked[name]
-    np.savez(answer, output=run_secure(program, x, secret, public), version=spu.__version__)
+    np.savez(answer, output=run_secure(known, x, secret, public), version=spu.__version__)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,14 @@
 
     measure_cost(model, ids)  ->  MeasuredCost: bytes, messages, seconds, and how far the output is from torch
 
-Weights and inputs are secret; shapes, masks and scales are public (`program`). Token ids are looked up by the client, in plaintext.
+Options are those of `estimate_cost`, which says the same bytes and messages for `semi2k-fm64` without running anything. Weights and inputs
+are secret; shapes, masks and scales are public (`question`). Token ids are looked up by the client, in plaintext.
 
 Cost: seconds to minutes. Bytes are those of the online phase: SEMI2K gets its multiplication triples from a dealer, whose work isn't
 counted. They depend on shapes alone, not on weights. Messages are what one party sends, so they bound the rounds from above.
 
-Accuracy: the engine's exponential is (1 + x / 2^8)^(2^8), off by up to 1e-3 below 0, and wrong where a row's logits spread over 2^9. The
-stock GELU is the one with tanh, off by up to 5e-4 from torch's.
+Accuracy: the engine's exponential is (1 + x / 2^8)^(2^8), off by up to 1e-3 below 0, and wrong where a row's logits spread over 2^9. Its
+tanh, and so its GELU, is off by a few 1e-3 as well.
 
 References
 ----------
@@ -20,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import cast, get_args
+from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor
@@ -28,13 +29,16 @@ from torch import Tensor
 from mechanisms.errors import EngineError
 from mechanisms.json_ready import JsonValue, json_record
 from mechanisms.validation import one_of, positive, whole_number
-from private_inference.config import Score
-from private_inference.engine.convert import Measurable, secure_model
-from private_inference.engine.plaintext import largest_difference, plain_output, secure_input, with_score
-from private_inference.engine.program import Layout, Protocol, SecureModel
-from private_inference.engine.run import EngineAnswer, EngineSettings, ask_engine
+from private_inference.block_parts import Scaled, Scaling, scaling_of
+from private_inference.engine.convert import Measurable, blocks_of, secure_model
+from private_inference.engine.plaintext import largest_difference, plain_output, score_of, secure_input, with_score
+from private_inference.engine.question import EngineSettings, Protocol, SecureModel
+from private_inference.engine.run import EngineAnswer, ask_engine
+from private_inference.execution import Execution, PackingLayout, Projections, SecureScore, execution_of
+from private_inference.folded_gpt import FoldedBlock
+from private_inference.public_shift import ShiftCalibration
 
-_FIELDS = (64, 128)
+_RINGS = (64, 128)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +50,10 @@ class MeasuredCost:
     bytes_sent, bytes_received, messages : of the first party; messages are those it sent.
     seconds : of computing, all parties on this machine, links in memory.
     largest_difference : between the secure and the plaintext output, absolute.
-    engine, protocol, field, fraction_bits : with what it was measured.
-    n_blocks, batch, length, width : L, B, T, d.
-    score, packing, layout, with_logits : what was measured.
+    engine, protocol, ring_bits, fraction_bits : with what it was measured.
+    n_layer, n_head, n_embd, T, batch : L, H, d, context and number of contexts.
+    score, packing, packing_layout, projections, scaling, output : what was measured, as in `estimate_cost`; scaling is "queries" where
+        each position has a temperature.
     date : of the measurement, UTC.
     by_operation : bytes sent for each kind of operation.
     """
@@ -60,18 +65,31 @@ class MeasuredCost:
     largest_difference: float
     engine: str
     protocol: Protocol
-    field: int
+    ring_bits: int
     fraction_bits: int
-    n_blocks: int
+    n_layer: int
+    n_head: int
+    n_embd: int
+    T: int
     batch: int
-    length: int
-    width: int
-    score: Score
+    score: SecureScore
     packing: int
-    layout: Layout
-    with_logits: bool
+    packing_layout: PackingLayout
+    projections: Projections
+    scaling: Scaled
+    output: bool
     date: str
     by_operation: Mapping[str, int]
+
+    @property
+    def words(self) -> str:
+        """Return the measurement in one sentence."""
+        how = Execution(self.score, self.packing, self.packing_layout, self.projections).words
+        return (
+            f"{self.bytes_sent / 1e6:.3f} MB sent by one party in {self.messages:,} messages, output off by {self.largest_difference:.1e}: "
+            f"{how} (L={self.n_layer}, H={self.n_head}, d={self.n_embd}, T={self.T}, batch {self.batch}), {self.engine}, {self.protocol}, "
+            f"{self.ring_bits}-bit ring, {self.date}"
+        )
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Return the JSON-ready record."""
@@ -82,13 +100,16 @@ def measure_cost(
     model: Measurable,
     data: Tensor,
     *,
-    protocol: Protocol = "SEMI2K",
-    field: int = 64,
-    fraction_bits: int = 18,
-    score: Score | None = None,
+    score: SecureScore | None = None,
     packing: int = 1,
-    layout: Layout = "split",
-    with_logits: bool = False,
+    packing_layout: PackingLayout | Literal["auto"] = "auto",
+    projections: Projections = "separate",
+    scaling: Scaling | None = None,
+    output: bool = False,
+    shift: ShiftCalibration | None = None,
+    protocol: Protocol = "SEMI2K",
+    ring_bits: int = 64,
+    fraction_bits: int = 18,
     timeout: float = 600.0,
 ) -> MeasuredCost:
     """Run a model under secure computation and return what that cost.
@@ -97,12 +118,12 @@ def measure_cost(
     ----------
     model : a PIGPT or a folded model, or one block of either.
     data : token ids (T,) or (B, T) for a model; real numbers (T, d) or (B, T, d) for a block.
+    score, packing, packing_layout, projections : see `execution`; `score` None is the model's.
+    scaling : where 1 / sqrt(d_k) is multiplied, "logits" or "weights"; None is where it stands.
+    output : the product with the output matrix, and the norm before it, belong to it.
+    shift : public shifts for score "softmax_shift", see `calibrate_public_shift`.
     protocol : "SEMI2K" (two parties and a dealer), "CHEETAH" (two parties; slow) or "ABY3" (three parties).
-    field, fraction_bits : bits of the ring, 64 or 128, and how many of them stand after the point.
-    score : another score function than the model's; "softmax" divides each element, "softmax_rr" has equal values by a reciprocal a row.
-    packing : cut queries in so many pieces and leave out logits that no query of a piece may see; divides T.
-    layout : score the pieces one after another ("split") or at once ("joined"): equal bytes, fewer messages.
-    with_logits : the product with the output matrix belongs to it.
+    ring_bits, fraction_bits : bits of the ring, 64 or 128, and how many of them stand after the point.
     timeout : seconds.
 
     Raises
@@ -111,43 +132,49 @@ def measure_cost(
     EngineError : the engine failed or ran out of time.
     ValueError, TypeError : an argument out of its range.
     """
-    settings = _settings(protocol, field, fraction_bits)
-    limit, n_pieces = positive(timeout=timeout), whole_number(1, packing=packing)
-    one_of(get_args(Layout), layout=layout)
-    if score is not None:
-        one_of(get_args(Score), score=score)
+    settings, limit = _settings(protocol, ring_bits, fraction_bits), positive(timeout=timeout)
+    where = _scaling(model, scaling)
+    _check_shift(model, score, shift)
     with torch.no_grad():
-        chosen = with_score(model, score)
-        x = secure_input(chosen, data)
-        program = secure_model(chosen, length=x.shape[1], packing=n_pieces, layout=layout, with_logits=with_logits)
-        _check_packing(program, x.shape[1])
-        plain = plain_output(chosen, data, x, with_logits=with_logits)
-    answer = ask_engine(program, x.cpu().float().numpy(), settings, timeout=limit)
-    return _record(program, settings, answer, x, plain)
+        x = secure_input(model, data)
+        chosen = score_of(model) if score is None else score
+        execution = execution_of(x.shape[1], score=chosen, packing=packing, packing_layout=packing_layout, projections=projections)
+        plain = plain_output(with_score(model, chosen), data, x, output=output)
+        secure = secure_model(model, x.shape[1], execution, scaling=where, output=output, shift=shift)
+    answer = ask_engine(secure, x.cpu().float().numpy(), settings, timeout=limit)
+    return _record(secure, settings, answer, x, plain)
 
 
-def _settings(protocol: str, field: int, fraction_bits: int) -> EngineSettings:
+def _settings(protocol: str, ring_bits: int, fraction_bits: int) -> EngineSettings:
     one_of(get_args(Protocol), protocol=protocol)
-    if field not in _FIELDS:
-        raise ValueError(f"field must be 64 or 128 bits, got {field}")
+    if ring_bits not in _RINGS:
+        raise ValueError(f"ring_bits must be 64 or 128, got {ring_bits}")
     bits = whole_number(1, fraction_bits=fraction_bits)
-    if bits > field // 3:
-        raise ValueError(f"fraction_bits must be at most {field // 3} in a ring of {field} bits, so that products fit, got {bits}")
-    return EngineSettings(cast(Protocol, protocol), field, bits)
+    if bits > ring_bits // 3:
+        raise ValueError(f"fraction_bits must be at most {ring_bits // 3} in a ring of {ring_bits} bits, so that products fit, got {bits}")
+    return EngineSettings(cast(Protocol, protocol), ring_bits, bits)
 
 
-def _check_packing(program: SecureModel, length: int) -> None:
-    public = program.blocks[0].program
-    if length % public.packing:
-        raise ValueError(f"packing must divide the context, got {public.packing} and {length} positions")
-    if public.layout == "joined" and public.score == "softmax":
-        raise ValueError("the stock softmax takes whole rows: use score='softmax_rr', or layout='split'")
+def _scaling(model: Measurable, scaling: Scaling | None) -> Scaling:
+    folded = isinstance(blocks_of(model)[0], FoldedBlock)
+    where = scaling_of(scaling, folded=folded)
+    if folded and where != "weights":
+        raise ValueError("a folded model has its scaling in the weights already; leave scaling out")
+    return where
 
 
-def _record(program: SecureModel, settings: EngineSettings, answer: EngineAnswer, x: Tensor, plain: Tensor) -> MeasuredCost:
-    public, traffic = program.blocks[0].program, answer.traffic
+def _check_shift(model: Measurable, score: SecureScore | None, shift: ShiftCalibration | None) -> None:
+    if (score == "softmax_shift") != (shift is not None):
+        raise ValueError("score 'softmax_shift' needs shift=, and no other score takes one; see calibrate_public_shift")
+    if shift is not None and len(shift.shift) != len(blocks_of(model)):
+        raise ValueError(f"shift must hold one number a layer, got {len(shift.shift)} for {len(blocks_of(model))} layers")
+
+
+def _record(secure: SecureModel, settings: EngineSettings, answer: EngineAnswer, x: Tensor, plain: Tensor) -> MeasuredCost:
+    traffic, execution = answer.traffic, secure.execution
     if answer.output.shape != tuple(plain.shape):
         raise EngineError(f"the engine's output must have shape {tuple(plain.shape)}, got {answer.output.shape}")
+    batch, T, n_embd = x.shape
     return MeasuredCost(
         bytes_sent=traffic.bytes_sent,
         bytes_received=traffic.bytes_received,
@@ -156,16 +183,19 @@ def _record(program: SecureModel, settings: EngineSettings, answer: EngineAnswer
         largest_difference=largest_difference(torch.from_numpy(answer.output), plain.cpu()),
         engine=f"spu {answer.version}",
         protocol=settings.protocol,
-        field=settings.field,
+        ring_bits=settings.ring_bits,
         fraction_bits=settings.fraction_bits,
-        n_blocks=len(program.blocks),
-        batch=x.shape[0],
-        length=x.shape[1],
-        width=x.shape[2],
-        score=public.score,
-        packing=public.packing,
-        layout=public.layout,
-        with_logits=bool(program.unembedding),
+        n_layer=len(secure.blocks),
+        n_head=secure.n_head,
+        n_embd=n_embd,
+        T=T,
+        batch=batch,
+        score=execution.score,
+        packing=execution.packing,
+        packing_layout=execution.packing_layout,
+        projections=execution.projections,
+        scaling=secure.blocks[0].parts.scaled,
+        output=bool(secure.unembedding),
         date=datetime.now(UTC).date().isoformat(),
         by_operation=traffic.by_operation,
     )

@@ -11,21 +11,28 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from private_inference.config import Score
-from private_inference.engine.convert import Measurable
-from private_inference.engine.folded_shape import is_folded_model
-from private_inference.gpt import PIGPT
+from private_inference.engine.convert import Measurable, blocks_of
+from private_inference.execution import SecureScore
+from private_inference.folded_gpt import FoldedGPT
+from private_inference.gpt import PIGPT, Block
 
 
-def with_score(model: Measurable, score: Score | None) -> Measurable:
-    """Return the model, or a copy whose heads all have another score function."""
-    if score is None:
+def with_score(model: Measurable, score: SecureScore) -> Measurable:
+    """Return the model, or a copy whose heads all have another score function; a public shift changes no value of softmax."""
+    plain = "softmax" if score == "softmax_shift" else score
+    if score_of(model) == plain:
         return model
     changed = copy.deepcopy(model)
-    for part in cast(nn.Module, changed).modules():
-        if hasattr(part, "score"):
-            part.score = score  # type: ignore[assignment]
+    for block in blocks_of(changed):
+        part = block.attention if isinstance(block, Block) else block
+        part.score = plain
     return changed
+
+
+def score_of(model: Measurable) -> SecureScore:
+    """Return the score function of the model's heads."""
+    block = blocks_of(model)[0]
+    return block.attention.score if isinstance(block, Block) else block.score
 
 
 def secure_input(model: Measurable, data: Tensor) -> Tensor:
@@ -35,36 +42,27 @@ def secure_input(model: Measurable, data: Tensor) -> Tensor:
     ------
     ValueError : ids aren't (T,) or (B, T), or a block's input isn't (T, d) or (B, T, d).
     """
-    whole = _is_whole(model)
+    whole = isinstance(model, PIGPT | FoldedGPT)
     allowed = (1, 2) if whole else (2, 3)
     if data.ndim not in allowed or data.is_floating_point() == whole:
         wanted = "token ids (T,) or (B, T)" if whole else "real numbers (T, d) or (B, T, d)"
         raise ValueError(f"a {type(model).__name__} takes {wanted}, got {data.dtype} of shape {tuple(data.shape)}")
     batch = data[None] if data.ndim == allowed[0] else data
-    if isinstance(model, PIGPT):
-        return model.embed(batch)
-    if not is_folded_model(model):
-        return batch
-    length, longest = batch.shape[1], model.config.block_size
-    if length > longest:
-        raise ValueError(f"ids must have shape (batch, 1..{longest}), got {tuple(batch.shape)}")
-    return nn.functional.embedding(batch, model.embedding) + model.position_embedding[:length]
+    return model.embed(batch) if isinstance(model, PIGPT | FoldedGPT) else batch
 
 
-def plain_output(model: Measurable, data: Tensor, x: Tensor, *, with_logits: bool) -> Tensor:
+def plain_output(model: Measurable, data: Tensor, x: Tensor, *, output: bool) -> Tensor:
     """Return what the secure program should say: logits of a model, or the last block's output.
 
     Raises
     ------
     ValueError : logits of a block.
     """
-    if not _is_whole(model):
-        if with_logits:
-            raise ValueError(f"a {type(model).__name__} has no logits; give the whole model, or with_logits=False")
-        return cast(nn.Module, model)(x)  # type: ignore[no-any-return]
-    if with_logits:
-        return cast(nn.Module, model)(data if data.ndim == 2 else data[None])  # type: ignore[no-any-return]
-    for block in cast(PIGPT, model).blocks:
+    if output:
+        if not isinstance(model, PIGPT | FoldedGPT):
+            raise ValueError(f"a {type(model).__name__} has no logits; give the whole model, or output=False")
+        return cast(Tensor, model(data if data.ndim == 2 else data[None]))
+    for block in cast("list[nn.Module]", blocks_of(model)):
         x = block(x)
     return x
 
@@ -72,7 +70,3 @@ def plain_output(model: Measurable, data: Tensor, x: Tensor, *, with_logits: boo
 def largest_difference(secure: Tensor, plain: Tensor) -> float:
     """Return the largest absolute difference; infinity if the secure output holds a NaN."""
     return float(torch.nan_to_num((secure.double() - plain.double()).abs(), nan=torch.inf).max())
-
-
-def _is_whole(model: Measurable) -> bool:
-    return isinstance(model, PIGPT) or is_folded_model(model)

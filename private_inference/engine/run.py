@@ -18,27 +18,11 @@ from numpy.typing import NDArray
 
 from mechanisms.errors import EngineError, MissingLibraryError
 from private_inference.engine.environment import engine_python
-from private_inference.engine.program import Protocol, SecureModel
+from private_inference.engine.question import EngineSettings, SecureModel
 from private_inference.engine.traffic import Traffic, read_traffic
 
 DRIVER = Path(__file__).with_name("driver.py")
 _LAST_LINES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class EngineSettings:
-    """How numbers are shared.
-
-    Parameters
-    ----------
-    protocol : "SEMI2K" (two parties, triples from a dealer), "CHEETAH" (two parties alone) or "ABY3" (three parties).
-    field : bits of the ring.
-    fraction_bits : bits after the point.
-    """
-
-    protocol: Protocol
-    field: int
-    fraction_bits: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,10 +47,9 @@ def ask_engine(model: SecureModel, x: NDArray[np.float32], settings: EngineSetti
     EngineError : it failed, ran out of time, or answered with something else.
     """
     python = engine_python()
-    record = {**model.public_record(), "protocol": settings.protocol, "field": settings.field, "fraction_bits": settings.fraction_bits}
     with tempfile.TemporaryDirectory(prefix="pi-engine-") as folder:
         question, answer = Path(folder, "question.npz"), Path(folder, "answer.npz")
-        arrays: dict[str, NDArray[np.generic]] = {"program": np.array(json.dumps(record)), "x": x, **model.arrays()}
+        arrays: dict[str, NDArray[np.generic]] = {"known": np.array(json.dumps(model.known(settings))), "x": x, **model.arrays()}
         np.savez(question, allow_pickle=False, **arrays)
         log = _run([str(python), "-I", str(DRIVER), str(question), str(answer)], timeout)
         output, version = _read_answer(answer)

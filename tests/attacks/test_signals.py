@@ -13,10 +13,12 @@ from mpmath import mp, mpf
 from attacks.signals import (
     hinge_signal,
     logit_from_probabilities,
+    logit_of_loss,
     logit_signal,
     loss_signal,
     probability_of_logit,
     probability_signal,
+    sequence_signal,
     squared_error_signal,
 )
 
@@ -124,3 +126,58 @@ def test_bad_probabilities_are_refused():
         logit_from_probabilities([[0.5, 0.5], [2.0, 0.0]], [0, 1])
     with pytest.raises(ValueError, match="sum to 1"):
         logit_from_probabilities([[0.5, 0.4], [1.0, 0.0]], [0, 1])
+
+
+@given(st.floats(1e-300, 1e300))
+def test_a_loss_and_its_logit_say_the_same(loss: float):
+    phi = logit_of_loss([loss])
+    with mp.workdps(340):
+        exact = -mp.log(mp.expm1(mpf(loss))) if loss < 1e3 else -mpf(loss)
+    assert phi[0] == pytest.approx(float(exact), rel=1e-13, abs=1e-13)
+
+
+def test_logit_of_loss_turns_loss_signal_around(rng: np.random.Generator):
+    logits, labels = 5 * rng.normal(size=(2, 50, 4)), rng.integers(0, 4, 50)
+    np.testing.assert_allclose(logit_of_loss(loss_signal(logits, labels)), logit_signal(logits, labels), rtol=1e-9, atol=1e-9)
+    assert logit_of_loss(torch.tensor([1.0])).shape == (1,)
+
+
+@pytest.mark.parametrize("loss", [0.0, -1.0, np.nan, np.inf])
+def test_losses_that_are_none_are_refused(loss: float):
+    with pytest.raises(ValueError, match="positive and finite, got 1 of 2"):
+        logit_of_loss([1.0, loss])
+
+
+def test_a_sequence_is_the_geometric_mean_of_its_tokens(rng: np.random.Generator):
+    logits, tokens = 3 * rng.normal(size=(2, 6, 5, 7)), rng.integers(0, 7, (6, 5))
+    found = sequence_signal(logits, tokens)
+    assert found.shape == (2, 6)
+    for k in range(2):
+        for i in range(6):
+            p = np.exp(-loss_signal(logits[k, i], tokens[i]).mean())
+            assert found[k, i] == pytest.approx(np.log(p / (1 - p)), rel=1e-10, abs=1e-10)
+    assert sequence_signal(torch.from_numpy(logits[0]), torch.from_numpy(tokens)).tolist() == found[0].tolist()
+    one_place = sequence_signal(logits[:, :, :1], tokens[:, :1])
+    np.testing.assert_allclose(one_place, logit_signal(logits[:, :, 0], tokens[:, 0]), rtol=1e-9, atol=1e-9)
+
+
+def test_sure_tokens_keep_their_order():
+    logits = np.zeros((2, 1, 3))
+    logits[:, 0, 0] = [100.0, 200.0]
+    assert sequence_signal(logits, [[0], [0]]) == pytest.approx([100 - np.log(2), 200 - np.log(2)])
+
+
+@pytest.mark.parametrize(
+    ("logits", "tokens", "message"),
+    [
+        (np.zeros((3, 4, 5)), np.zeros(3, dtype=int), "tokens must be whole numbers of shape"),
+        (np.zeros((3, 4, 5)), np.zeros((3, 4)), "tokens must be whole numbers"),
+        (np.zeros((3, 5)), np.zeros((3, 4), dtype=int), r"logits must have shape \(..., 3, 4, C\)"),
+        (np.zeros((3, 4, 1)), np.zeros((3, 4), dtype=int), r"logits must have shape"),
+        (np.zeros((3, 4, 5)), np.full((3, 4), 5), r"tokens must be in 0\.\.4"),
+        (np.full((3, 4, 5), np.nan), np.zeros((3, 4), dtype=int), "got 3 of 3"),
+    ],
+)
+def test_bad_sequences_are_refused(logits: np.ndarray, tokens: np.ndarray, message: str):
+    with pytest.raises(ValueError, match=message):
+        sequence_signal(logits, tokens)

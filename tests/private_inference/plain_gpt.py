@@ -82,7 +82,7 @@ def _feedforward(config, own, y):
     if config.parts.activation == "relu":
         inner = np.maximum(inner, 0.0)
     if config.parts.activation == "gelu":
-        inner = np.vectorize(lambda x: x / 2 * (1 + math.erf(x / math.sqrt(2))))(inner)
+        inner = 0.5 * inner * (1 + np.tanh(math.sqrt(2 / math.pi) * (inner + 0.044715 * inner**3)))
     return inner @ _normalized(config, own, "feedforward.outer").T
 
 

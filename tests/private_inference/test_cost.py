@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from private_inference.block_program import SCORES, Op
 
 from experiments.e_pi_published import CODE_VOCABULARY, Config, Published, fit_prices
-from private_inference.block_program import SCORES, Op
 from private_inference.config import PIGPTConfig
 from private_inference.cost import estimate_cost
 from private_inference.cost_comparison import compare

@@ -359,3 +359,8 @@ def test_audit(mode, rng):
     seed = int(rng.integers(2**32))
     assert bound(SeededNoise(seed)) <= epsilon
     assert bound(HalvedNoise(seed)) > epsilon
+
+
+def test_cells_of_a_marginal_are_limited_by_a_parameter(rng):
+    with pytest.raises(ValueError, match=r"max_cells = 20; take coarser columns, or raise max_cells"):
+        fitted(patients(rng, 100), max_cells=20)

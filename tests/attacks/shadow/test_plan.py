@@ -93,3 +93,9 @@ def test_bad_plans_are_refused():
         plan(train=3)
     with pytest.raises(ValueError, match="design"):
         plan(design=DESIGN[:, :5])
+
+
+def test_lock_step_takes_no_sequences():
+    tokens = np.zeros((30, 3), dtype=int)
+    with pytest.raises(ValueError, match="training code"):
+        plan(train=trainer(), records=as_records((tokens, tokens)))

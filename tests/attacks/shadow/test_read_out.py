@@ -58,3 +58,23 @@ def test_a_classifier_that_never_saw_a_class(rng, caplog):
 def test_other_models_are_refused():
     with pytest.raises(TypeError, match="predict_proba"):
         model_signals(object(), np.zeros((1, 1)), np.zeros(1, dtype=int))
+
+
+def test_sequences_are_read_by_their_mean_loss(rng):
+    logits = rng.normal(size=(700, 5, 3)).astype(np.float32)  # more than are read at once
+    tokens = rng.integers(0, 3, (700, 5))
+    model = Fixed(logits)
+    found = model_signals(model, np.repeat(np.arange(700)[:, None], 5, axis=1), tokens)
+    p = np.exp(logits.astype(float))
+    p /= p.sum(axis=2, keepdims=True)
+    mean = np.exp(np.log(np.take_along_axis(p, tokens[:, :, None], axis=2)[:, :, 0]).mean(axis=1))
+    np.testing.assert_allclose(found, np.log(mean / (1 - mean)), rtol=1e-6, atol=1e-6)
+    assert not model.asked_in_training
+
+
+def test_a_model_that_gives_one_answer_a_sequence_is_refused(rng):
+    inputs, tokens = np.zeros((4, 5)), rng.integers(0, 3, (4, 5))
+    with pytest.raises(ValueError, match=r"logits must have shape \(..., 4, 5, C\)"):
+        model_signals(Fixed(np.zeros((4, 3))), inputs, tokens)
+    with pytest.raises(TypeError, match="torch module must predict"):
+        model_signals(LogisticRegression().fit(np.arange(4.0)[:, None], [0, 1, 0, 1]), inputs, tokens)

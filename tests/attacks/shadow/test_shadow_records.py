@@ -40,6 +40,16 @@ def test_joined_data_sets_stand_one_after_the_other():
     np.testing.assert_array_equal(records.inputs, np.vstack([INPUTS, INPUTS[:1] + 100]))
 
 
+def test_sequences_of_tokens():
+    tokens = np.arange(24).reshape(6, 4)
+    for data in ((tokens[:, :-1], tokens[:, 1:]), TensorDataset(torch.from_numpy(tokens[:, :-1]), torch.from_numpy(tokens[:, 1:]))):
+        records = as_records(data)
+        assert records.are_sequences
+        assert records.n_shared(as_records((tokens[4:, :-1], tokens[4:, 1:]))) == 2
+        np.testing.assert_array_equal(records.part(MEMBER)[1] if isinstance(data, tuple) else records.targets[MEMBER], tokens[MEMBER, 1:])
+    assert not as_records((INPUTS, TARGETS)).are_sequences
+
+
 def test_fingerprints_see_order_and_values():
     first = as_records((INPUTS, TARGETS)).fingerprints()
     assert as_records((INPUTS.copy(), TARGETS.copy())).fingerprints() == first
@@ -53,6 +63,8 @@ def test_fingerprints_see_order_and_values():
         ([(INPUTS, TARGETS[:5])], ValueError, "shapes"),
         ([(INPUTS[:0], TARGETS[:0])], ValueError, "N >= 1"),
         ([(INPUTS, TARGETS + 0.5)], ValueError, "whole numbers"),
+        ([(INPUTS, TARGETS[:, None])], ValueError, "T >= 2"),
+        ([(INPUTS, np.zeros((6, 2, 2), dtype=int))], ValueError, "shapes"),
         ([(INPUTS,)], TypeError, "pair"),
         ([(INPUTS, TARGETS), (INPUTS[:, :1], TARGETS)], ValueError, "one shape"),
         ([(INPUTS, TARGETS), TensorDataset(torch.zeros(1, 2), torch.zeros(1))], TypeError, "one kind"),

@@ -1,12 +1,13 @@
-"""What the engine is asked: which parts of a model are public, and its arrays.
+"""What the engine is asked: what everybody knows of a model, and its arrays.
 
 The names of arrays are those of the engine's driver. Rows are vectors: a matrix W (n_in, n_out) is applied as x W.
 
     secret  query key value output (d, d), each with an optional NAME_bias (d,)
             fused (d, d), or inner (d, 4 d) and outer (4 d, d)
-            product (d, d): applied to the block's output where a fold starts anew
+            product (d, d)
     public  logit_scale (), or query_scale (H, T, 1): what the logits or the queries are multiplied by
             skip_gain, feedforward_gain ()
+            shift (): what takes the place of row maxima
 """
 
 from __future__ import annotations
@@ -18,42 +19,34 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from private_inference.config import Activation, Feedforward, Score
+from private_inference.block_parts import BlockParts
+from private_inference.execution import Execution
 
-Layout = Literal["split", "joined"]
 Protocol = Literal["SEMI2K", "CHEETAH", "ABY3"]
 Arrays = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
-class BlockProgram:
-    """What everybody may know of a block.
+class EngineSettings:
+    """How numbers are shared.
 
     Parameters
     ----------
-    n_head : H.
-    layer_norm, activation, feedforward : its parts.
-    score : how logits become weights; "softmax" is the stock function with a division an element.
-    packing : queries are cut into so many pieces, and logits above the diagonal's pieces are left out.
-    layout : pieces are scored one after another ("split"), or at once ("joined"), with fewer messages and equal bytes.
-    product : a matrix follows the attention.
+    protocol : "SEMI2K" (two parties, triples from a dealer), "CHEETAH" (two parties alone) or "ABY3" (three parties).
+    ring_bits : bits of the ring.
+    fraction_bits : bits after the point.
     """
 
-    n_head: int
-    layer_norm: bool
-    activation: Activation
-    feedforward: Feedforward
-    score: Score
-    packing: int = 1
-    layout: Layout = "split"
-    product: bool = False
+    protocol: Protocol
+    ring_bits: int
+    fraction_bits: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class BlockWeights:
-    """A block's program with its arrays."""
+class SecureBlock:
+    """A block's parts with its arrays."""
 
-    program: BlockProgram
+    parts: BlockParts
     secret: Arrays
     public: Arrays
 
@@ -64,18 +57,23 @@ class SecureModel:
 
     Parameters
     ----------
+    n_head : H.
+    execution : score, packing and projections, of all blocks.
     blocks : one after another.
     unembedding : empty, or `unembedding` (d, V) with an optional `unembedding_bias`.
     final_norm : rows are normalized before the unembedding.
     """
 
-    blocks: tuple[BlockWeights, ...]
+    n_head: int
+    execution: Execution
+    blocks: tuple[SecureBlock, ...]
     unembedding: Arrays
     final_norm: bool = False
 
-    def public_record(self) -> dict[str, object]:
+    def known(self, settings: EngineSettings) -> dict[str, object]:
         """Return what the driver reads as JSON."""
-        return {"blocks": [asdict(block.program) for block in self.blocks], "final_norm": self.final_norm}
+        blocks = [{"n_head": self.n_head, **asdict(self.execution), **asdict(block.parts)} for block in self.blocks]
+        return {"blocks": blocks, "final_norm": self.final_norm, **asdict(settings)}
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """Return all arrays by their name in the question."""

@@ -1,8 +1,8 @@
 """What a model does at inference, as a list of operations on secret-shared matrices: the base of the census and of the cost.
 
 A product has the shape (m, k, n) for (m, k) x (k, n), both factors secret; every other operation works on (rows, columns). `matrices` of
-equal shape, for example all heads, are one operation. What costs nothing under secret sharing (reshaping, additions, biases) is left out,
-except the two residual additions, which stand there to make a block readable.
+equal shape, for example all heads, are one operation, and so are all pieces of a causal square that are scored at once. What costs nothing
+under secret sharing (reshaping, additions, biases) is left out, except the two residual additions, which make a block readable.
 
 Symbols: L layers, H heads, d width, d_k = d / H, T context.
 """
@@ -13,9 +13,9 @@ import math
 from dataclasses import dataclass
 
 from private_inference.config import PIGPTConfig
+from private_inference.execution import SCORES, Execution
 
 PRODUCTS = ("product", "attention_product", "output_product")  # with weights, between activations, with the output matrix
-SCORES = ("softmax", "softmax_rr", "softmax_shift", "quad2", "relu_over_n", "sigmoid", "linear")
 ELEMENTWISE = ("layer_norm", "gelu", "relu", "logit_scaling", "query_scaling", "gain", "residual")
 KINDS = (*PRODUCTS, *SCORES, *ELEMENTWISE)
 
@@ -30,12 +30,14 @@ class Op:
     kind : one of `KINDS`; a profile has one price a kind.
     matrices : number of equal matrices.
     shape : (m, k, n) of a product, (rows, columns) of anything else.
+    pieces : more than 1 for a causal square (T, T) whose queries are cut in so many, and that has only the chunks that a query sees.
     """
 
     name: str
     kind: str
     matrices: int
     shape: tuple[int, ...]
+    pieces: int = 1
 
     @property
     def is_product(self) -> bool:
@@ -53,7 +55,7 @@ class Op:
     @property
     def elements(self) -> int:
         """Return the number of results of all matrices."""
-        return self.matrices * self.shape[0] * self.shape[-1]
+        return self.matrices * self.shape[0] * self.shape[-1] * (self.pieces + 1) // (2 * self.pieces)
 
     @property
     def rows(self) -> int:
@@ -61,21 +63,14 @@ class Op:
         return self.matrices * self.shape[0]
 
     @property
-    def columns(self) -> int:
-        """Return the length of a row."""
-        return self.shape[-1]
+    def halvings(self) -> int:
+        """Return how often halves of all rows are compared until one element a row is left: in each chunk, then over a row's chunks."""
+        return math.ceil(math.log2(self.shape[-1] // self.pieces)) + math.ceil(math.log2(self.pieces))
 
     @property
     def flops(self) -> int:
         """Return 2 m k n of all matrices; 0 for what is no product."""
         return 2 * self.matrices * math.prod(self.shape) if self.is_product else 0
-
-
-@dataclass(frozen=True, slots=True)
-class BlockProgram:
-    """What one block does, in order."""
-
-    ops: tuple[Op, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,32 +81,31 @@ class ModelProgram:
     ----------
     config : the model's shape and variant.
     T : context length.
-    score : how logits become weights, one of `SCORES`.
+    execution : score, packing and projections.
     fold : "none", "fused", "full", or "model" if a folded model said itself what is left.
-    packing : number of blocks that the queries are cut into; block k of nb sees the first k T / nb keys.
-    projections : "separate", three products for queries, keys and values, or "joined", one.
-    scaling : where 1 / sqrt(d_k) is multiplied: "logits" or "weights" (in W_q, free).
-    blocks : one program a layer.
+    scaling : where 1 / sqrt(d_k) is multiplied: "logits", "queries" (with a temperature for each position) or "weights" (in W_q, free).
+    blocks : the operations of each layer, in order.
     output : final norm and output matrix.
     """
 
     config: PIGPTConfig
     T: int
-    score: str
+    execution: Execution
     fold: str
-    packing: int
-    projections: str
     scaling: str
-    blocks: tuple[BlockProgram, ...]
+    blocks: tuple[tuple[Op, ...], ...]
     output: tuple[Op, ...]
+
+    @property
+    def ops(self) -> tuple[Op, ...]:
+        """Return the operations of all blocks."""
+        return tuple(op for block in self.blocks for op in block)
 
     @property
     def words(self) -> str:
         """Return the program in one phrase."""
         folds = {"none": "not folded", "fused": "fused FFN", "full": "folded", "model": "as the folded model is"}
-        parts = [self.config.variant, f"score {self.score}", folds[self.fold], f"scaling in {self.scaling}"]
-        parts += [f"causal packing {self.packing}"] if self.packing > 1 else []
-        parts += ["joined projections"] if self.projections == "joined" else []
+        parts = [self.config.variant, self.execution.words, folds[self.fold], f"scaling in {self.scaling}"]
         shape = f"L={self.config.n_layer}, H={self.config.n_head}, d={self.config.n_embd}, T={self.T}"
         return f"{', '.join(parts)} ({shape})"
 

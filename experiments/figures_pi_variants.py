@@ -1,0 +1,170 @@
+"""README table of all attention variants, trained and costed, and which of the expected points their figures meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from experiments.markdown import table
+from experiments.pi_variant_cases import BASELINE, GUIDED, KINDS, UNGUIDED, Kind
+from mechanisms.json_ready import number_from_json
+
+Row = Mapping[str, object]
+_FEWEST_GAIN, _LARGEST_GAP, _MOST_UNIFORM, _LARGEST_ERROR = 0.02, 0.15, 0.05, 1e-2
+_SOFTMAX = tuple(dict.fromkeys(kind.softmax for kind in KINDS))
+_HEADER = (
+    "variant",
+    "perplexity",
+    "bits a byte",
+    "heads by quarter of entropy, %",
+    "near uniform",
+    "near zero",
+    "runs finished",
+    "MB as trained",
+    "MB folded",
+    "messages",
+    "logits off by",
+)
+
+
+def variants(rows: list[Row]) -> str:
+    """Return the table, what its columns are, and which points are met."""
+    cases = list(dict.fromkeys(str(row["case"]) for row in rows))
+    return f"{table(_HEADER, [_line(name, rows) for name in cases])}\n\n{_words(rows)}\n\n{held_to(rows)}"
+
+
+def held_to(rows: list[Row]) -> str:
+    """Return one line a point: whether it is met, and by what figures."""
+    points = (_overload(rows), _uniform(rows), _gain(rows), _gap(rows), _logits(rows))
+    return "\n".join(f"- {'Met' if met else 'Not met'}: {words}" for met, words in points)
+
+
+def _line(name: str, rows: list[Row]) -> list[object]:
+    runs, costs = _training(rows, name), _costs(rows, name)
+    finished = [row for row in runs if row["status"] == "finished"]
+    quarters = [_mean([_list(row["bands"])[k] for row in runs if row["bands"] is not None]) for k in range(4)]
+    ends = [_mean([number_from_json(row[end]) for row in runs if row[end] is not None]) for end in ("near_uniform", "near_zero")]
+    return [
+        name,
+        _range([number_from_json(row["perplexity"]) for row in finished]),
+        f"{_mean([number_from_json(row['bits_per_byte']) for row in finished]):.3f}" if finished else "",
+        " / ".join(f"{100 * share:.0f}" for share in quarters),
+        *(f"{end:.0%}" for end in ends),
+        _status(runs),
+        *(_megabytes(costs, folded=folded) for folded in (False, True)),
+        _messages(costs),
+        _error(costs),
+    ]
+
+
+def _status(runs: list[Row]) -> str:
+    broken = [str(row["steps"]) for row in runs if row["status"] == "diverged"]
+    finished = f"{len(runs) - len(broken)} of {len(runs)}"
+    return f"{finished}, diverged after step {', '.join(broken)}" if broken else finished
+
+
+def _megabytes(costs: list[Row], *, folded: bool) -> str:
+    found = [_of_kind(costs, kind) for kind in KINDS if kind.folded == folded]
+    return " / ".join(f"{_of(row, 'bytes') / 1e6:.1f}" if row else "none" for row in found) if costs else ""
+
+
+def _messages(costs: list[Row]) -> str:
+    first, last = (_of_kind(costs, kind) for kind in (KINDS[0], KINDS[-1]))
+    return f"{first['messages']:,} to {last['messages']:,}" if first and last else ""
+
+
+def _of_kind(costs: list[Row], kind: Kind) -> Row:
+    """Return the first row of a kind that has bytes, or an empty one."""
+    return next((row for row in costs if (row["softmax"], row["folded"]) == (kind.softmax, kind.folded) and "bytes" in row), {})
+
+
+def _error(costs: list[Row]) -> str:
+    errors = [_of(row, "logit_error") for row in costs if "logit_error" in row]
+    return f"{max(errors):.1e}" if errors else ""
+
+
+def _words(rows: list[Row]) -> str:
+    training = [row for row in rows if row["part"] == "training"]
+    seeds = sorted({int(_of(row, "seed")) for row in training})
+    sources = sorted({str(row["source"]) for row in rows if row["part"] == "cost" and "bytes" in row})
+    return (
+        f"Mean of seeds {', '.join(map(str, seeds))}, in brackets the smallest and the largest; "
+        f"{_of(training[0], 'characters_per_token'):.2f} characters a token. Quarters are of the largest entropy of causal heads. "
+        f"Megabytes and messages are those one party sends for one context with its logits, with {', '.join(_SOFTMAX)} softmax, "
+        f"by {' and '.join(sources)}; messages from the first kind to the last, folded one. "
+        "Logits are off by the largest difference between private and plain ones."
+    )
+
+
+def _overload(rows: list[Row]) -> tuple[bool, str]:
+    """Every norm-free model without temperature, penalty or conditioning against the baseline: share of heads in the top quarter."""
+    free = ("SM+G", "SM+R", "SM", "SM, weight norm", "SM, spectral norm", "SM+ScFFN", UNGUIDED)
+    shares = {name: _mean([_list(row["bands"])[3] for row in _training(rows, name)]) for name in (BASELINE, *free)}
+    listed = ", ".join(f"{name} {shares[name]:.0%}" for name in free)
+    met = all(shares[name] > shares[BASELINE] for name in free)
+    return met, f"norm-free models have more heads in the top quarter of entropy than {BASELINE} ({shares[BASELINE]:.0%}): {listed}."
+
+
+def _uniform(rows: list[Row]) -> tuple[bool, str]:
+    shares = [_of(row, "near_uniform") for row in _training(rows, GUIDED)]
+    listed = ", ".join(f"{share:.0%}" for share in shares)
+    return max(shares) <= _MOST_UNIFORM, f"with the penalty at most {_MOST_UNIFORM:.0%} of heads are near uniform: {listed} by seed."
+
+
+def _gain(rows: list[Row]) -> tuple[bool, str]:
+    plain, guided = (_perplexities(rows, name) for name in (UNGUIDED, GUIDED))
+    gains = [1 - guided[seed] / plain[seed] for seed in sorted(plain.keys() & guided.keys())]
+    listed = ", ".join(f"{gain:.1%}" for gain in gains)
+    words = (
+        f"temperature and penalty lower the perplexity of {UNGUIDED} by at least {_FEWEST_GAIN:.0%} in the mean of 3 or more equal seeds"
+    )
+    return len(gains) >= 3 and _mean(gains) >= _FEWEST_GAIN, f"{words}: {_mean(gains):.1%} ({listed})."
+
+
+def _gap(rows: list[Row]) -> tuple[bool, str]:
+    best, guided = (_perplexities(rows, name) for name in (BASELINE, GUIDED))
+    gaps = [guided[seed] / best[seed] - 1 for seed in sorted(best.keys() & guided.keys())]
+    listed = ", ".join(f"{gap:.1%}" for gap in gaps)
+    words = f"the guided model's perplexity is at most {_LARGEST_GAP:.0%} above that of {BASELINE}"
+    return _mean(gaps) <= _LARGEST_GAP, f"{words}: {_mean(gaps):.1%} ({listed})."
+
+
+def _logits(rows: list[Row]) -> tuple[bool, str]:
+    errors = [_of(row, "logit_error") for row in rows if "logit_error" in row]
+    if not errors:
+        return False, "private logits were not computed: no engine was there."
+    moved = max(_of(row, "fold_error") for row in rows if "fold_error" in row)
+    words = f"private logits are off by less than {_LARGEST_ERROR:g}: at most {max(errors):.1e} in {len(errors)} runs on the engine"
+    return max(errors) < _LARGEST_ERROR, f"{words}; folding itself moves them by {moved:.1e} at most."
+
+
+def _perplexities(rows: list[Row], name: str) -> dict[int, float]:
+    return {int(_of(row, "seed")): _of(row, "perplexity") for row in _training(rows, name) if row["status"] == "finished"}
+
+
+def _training(rows: list[Row], name: str) -> list[Row]:
+    return [row for row in rows if row["part"] == "training" and row["case"] == name]
+
+
+def _costs(rows: list[Row], name: str) -> list[Row]:
+    return [row for row in rows if row["part"] == "cost" and row["case"] == name]
+
+
+def _of(row: Row, name: str) -> float:
+    return number_from_json(row[name])
+
+
+def _list(value: object) -> list[float]:
+    if not isinstance(value, list):
+        raise TypeError(f"a list was expected, got {type(value).__name__}")
+    return [number_from_json(item) for item in value]
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _range(values: list[float]) -> str:
+    return f"{_mean(values):.1f} ({min(values):.1f} to {max(values):.1f})" if values else ""
+
+
+TABLES: dict[str, Callable[[list[Row]], str]] = {"e_pi_variants": variants}

@@ -1,0 +1,67 @@
+"""What private inference with a trained model costs: on the engine where there is one, else by the cost model; each row says which."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from experiments.pi_variant_cases import Config, Kind
+from mechanisms.errors import FoldingError, MissingLibraryError
+from mechanisms.json_ready import JsonValue
+from private_inference.cost import estimate_cost
+from private_inference.engine.measure import measure_cost
+from private_inference.folded_gpt import FoldedGPT
+from private_inference.folding import fold
+from private_inference.gpt import PIGPT
+from private_inference.inference_program import Scaling
+from private_inference.tokenized_corpus import TokenizedCorpus
+
+Row = dict[str, JsonValue]
+_PROFILE = "semi2k-fm64"
+_FOLD_SEQUENCES = 16
+
+
+def costs_of(model: PIGPT, corpus: TokenizedCorpus, kinds: tuple[Kind, ...], config: Config) -> list[Row]:
+    """Return one row a kind: whole model with its logits, one held-out context."""
+    length = model.config.block_size
+    ids = torch.from_numpy(corpus.held_out_sequences(length, _FOLD_SEQUENCES)[:, :-1].astype(np.int64))
+    rows: list[Row] = []
+    for kind in kinds:
+        if not kind.folded:
+            rows.append(_said(kind) | _cost(model, ids[0], kind))
+            continue
+        try:
+            folded = fold(model, max_condition=config.max_condition)
+        except FoldingError as error:
+            rows.append(_said(kind) | {"source": "none", "why": str(error)})
+        else:
+            rows.append(_said(kind) | _fold_figures(model, folded, ids) | _cost(folded, ids[0], kind))
+    return rows
+
+
+def _said(kind: Kind) -> Row:
+    return {"softmax": kind.softmax, "score": kind.score, "folded": kind.folded, "packing": kind.packing, "layout": kind.layout}
+
+
+def _fold_figures(model: PIGPT, folded: FoldedGPT, ids: Tensor) -> Row:
+    """Return how far folding moves float32 logits, and what it left."""
+    with torch.no_grad():
+        moved = float((folded(ids).double() - model(ids).double()).abs().max())
+    report = folded.fold_report
+    products = {"products_before": report.products_before, "products": report.products}
+    return {"fold_error": moved, "worst_condition": report.worst_condition, **products}
+
+
+def _cost(model: PIGPT | FoldedGPT, ids: Tensor, kind: Kind) -> Row:
+    """Return bytes and messages of one party, and the largest difference of logits from torch's where they were computed in private."""
+    by_query = isinstance(model, PIGPT) and model.config.temperature_kind == "position"
+    scaling: Scaling = "weights" if by_query else "logits"  # the engine scales queries where each has a temperature
+    estimate = estimate_cost(model, len(ids), profile=_PROFILE, score=kind.score, packing=kind.packing, scaling=scaling, output=True)
+    try:
+        cost = measure_cost(model, ids, score=kind.score, packing=kind.packing, layout=kind.layout, with_logits=True)
+    except MissingLibraryError:
+        figures: Row = {"source": f"cost model {_PROFILE}", "bytes": estimate.bytes_one_party, "messages": estimate.messages}
+    else:
+        figures = {"source": cost.engine, "bytes": cost.bytes_sent, "messages": cost.messages, "logit_error": cost.largest_difference}
+    return figures | {"estimated_bytes": estimate.bytes_one_party}

@@ -1,0 +1,117 @@
+"""The picture of `e_pi_variants`: held-out perplexity against bytes, one mark a variant, softmax and fold.
+
+The steps join what nothing beats in one without losing in the other. A variant's marks lie on one height, the mean perplexity of its
+seeds; its name stands at the right, moved where names would touch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mechanisms.json_ready import number_from_json
+
+Row = Mapping[str, object]
+COLORS = {"stock": "#a01c17", "row reciprocal": "#c98a1b", "packed in 4": "#1c4b87"}
+GRAY = "#b9bcc4"
+_HEIGHT = 0.030  # of one name, as a share of the axis
+
+
+def draw(rows: Sequence[Row], path: Path) -> None:
+    """Draw all variants that have a perplexity and a cost, and write the picture; the same rows give the same bytes."""
+    mpl.rcParams["svg.hashsalt"] = "e_pi_variants"
+    heights, points = mean_perplexities(rows), cost_points(rows)
+    axes = (figure := Figure(figsize=(10, 7), layout="constrained")).subplots()
+    names = [name for name in heights if any(name == point[0] for point in points)]
+    for name, softmax, folded, megabytes in points:
+        if name in heights:
+            face = COLORS[softmax] if folded else "white"
+            axes.plot(megabytes, heights[name], "o", ms=6, color=COLORS[softmax], markerfacecolor=face, zorder=3)
+    front = pareto_front([(megabytes, heights[name]) for name, _, _, megabytes in points if name in heights])
+    axes.step(*zip(*front, strict=True), where="post", color="black", lw=0.9, ls="--", zorder=2, label="not beaten in both")
+    axes.set(xscale="log", yscale="log", xlabel="megabytes sent by one party, whole model with logits", ylabel="held-out perplexity")
+    axes.set_title("Quality against the cost of private inference, toy size; filled: folded, hollow: as trained", fontsize="medium")
+    _ticks(axes, [megabytes for *_, megabytes in points], list(heights.values()))
+    _write_names(axes, {name: heights[name] for name in names}, {name: _right(points, name) for name in names})
+    for softmax, color in COLORS.items():
+        axes.plot([], [], "o", color=color, label=f"softmax: {softmax}")
+    axes.legend(loc="upper right", fontsize="small")
+    figure.savefig(path, metadata={"Date": None})
+
+
+def mean_perplexities(rows: Sequence[Row]) -> dict[str, float]:
+    """Return each case's perplexity, the mean of its seeds; cases with a seed that diverged are left out."""
+    training = [row for row in rows if row["part"] == "training"]
+    broken = {row["case"] for row in training if row["status"] == "diverged"}
+    found: dict[str, list[float]] = {}
+    for row in training:
+        if row["case"] not in broken:
+            found.setdefault(str(row["case"]), []).append(number_from_json(row["perplexity"]))
+    return {name: sum(values) / len(values) for name, values in found.items()}
+
+
+def cost_points(rows: Sequence[Row]) -> list[tuple[str, str, bool, float]]:
+    """Return (case, softmax, folded, megabytes) of every kind, once."""
+    found: dict[tuple[str, str, bool], float] = {}
+    for row in rows:
+        if row["part"] == "cost" and "bytes" in row:
+            found.setdefault((str(row["case"]), str(row["softmax"]), bool(row["folded"])), number_from_json(row["bytes"]) / 1e6)
+    return [(*key, megabytes) for key, megabytes in found.items()]
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the points (cost, perplexity) that no other point beats in one without losing in the other, by cost."""
+    front: list[tuple[float, float]] = []
+    for point in sorted(points):
+        if not front or point[1] < front[-1][1]:
+            front.append(point)
+    return front
+
+
+def spread(places: Sequence[float], gap: float) -> list[float]:
+    """Return places moved apart to at least `gap`, order kept: groups that would touch are centered on the mean of their own places."""
+    order = sorted(range(len(places)), key=lambda i: places[i])
+    groups: list[list[int]] = []
+    for i in order:
+        groups.append([i])
+        while len(groups) > 1 and _start(places, groups[-1], gap) < _start(places, groups[-2], gap) + gap * len(groups[-2]):
+            last = groups.pop()
+            groups[-1] += last
+    moved = list(places)
+    for group in groups:
+        for number, i in enumerate(group):
+            moved[i] = _start(places, group, gap) + gap * number
+    return moved
+
+
+def _start(places: Sequence[float], group: list[int], gap: float) -> float:
+    return sum(places[i] for i in group) / len(group) - gap * (len(group) - 1) / 2
+
+
+def _ticks(axes: Axes, megabytes: Sequence[float], perplexities: Sequence[float]) -> None:
+    axes.set_xlim(0.9 * min(megabytes), 2.4 * max(megabytes))
+    low, high = 0.97 * min(perplexities), 1.03 * max(perplexities)
+    axes.set_ylim(low, high)
+    axes.set_yticks(ticks := [tick for tick in (*range(20, 100, 5), *range(100, 1000, 25)) if low <= tick <= high], map(str, ticks))
+    axes.set_xticks(ticks := [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if min(megabytes) / 1.1 <= tick], map(str, ticks))
+    axes.minorticks_off()
+    axes.grid(color="#e3e5ea", linewidth=0.5)
+
+
+def _right(points: Sequence[tuple[str, str, bool, float]], name: str) -> float:
+    return max(megabytes for other, _, _, megabytes in points if other == name)
+
+
+def _write_names(axes: Axes, heights: Mapping[str, float], rights: Mapping[str, float]) -> None:
+    low, high = map(math.log, axes.get_ylim())
+    shares = [(math.log(height) - low) / (high - low) for height in heights.values()]
+    at = max(rights.values()) * 1.12
+    for (name, height), share in zip(heights.items(), spread(shares, _HEIGHT), strict=True):
+        place = math.exp(low + share * (high - low))
+        axes.plot([rights[name] * 1.03, at * 0.97], [height, place], color=GRAY, lw=0.6, zorder=1)
+        axes.text(at, place, f"{name}, {height:.1f}", va="center", fontsize="small")
