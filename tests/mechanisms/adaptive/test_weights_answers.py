@@ -30,7 +30,7 @@ def test_error_is_known_before_there_are_records(budget: dict[str, float]):
 
 
 def test_uniform_gap_holds_for_the_query_that_fits_best(rng: np.random.Generator):
-    """False alarm below 1e-9: 2,000 samples, more than 160 beyond a gap of failure probability 0.05. A third of the gap is caught."""
+    """False alarm below 1e-8: 2,000 samples, more than 160 beyond a gap of failure probability 0.05. A third of the gap is caught."""
     n, n_cells = 400, 20
     counts = rng.multinomial(n, np.full(n_cells, 1 / n_cells), size=2_000)
     variation = np.abs(counts / n - 1 / n_cells).sum(axis=1) / 2
