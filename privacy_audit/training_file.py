@@ -29,6 +29,7 @@ delta = 1e-5
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -166,10 +167,25 @@ def read_training_file(path: str | PathLike[str]) -> TrainingFile:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{file.name} is not valid TOML: {error}") from error
+    return checked_training(content, source=file.name)
+
+
+def checked_training(content: Mapping[str, object], *, source: str) -> TrainingFile:
+    """Return the settings of a table of tables.
+
+    Parameters
+    ----------
+    content : as TOML gives it.
+    source : where it came from, for messages.
+
+    Raises
+    ------
+    ValueError : an unknown key, or a value out of range.
+    """
     try:
         return TrainingFile.model_validate(content)
     except ValidationError as error:
-        raise ValueError(f"{file.name}: {_sentence(error)}") from error
+        raise ValueError(f"{source}: {_sentence(error)}") from None
 
 
 def _sentence(error: ValidationError) -> str:

@@ -51,17 +51,17 @@ def train(
 
 
 def _settings(config: Path | None, **options: str | int | Path | None) -> TrainingFile:
-    from privacy_audit.training_file import CorpusTable, RecipeTable, TrainingFile, read_training_file
+    from privacy_audit.training_file import checked_training, read_training_file
 
     given = {name: value for name, value in options.items() if value is not None}
     if config is not None:
         if given:
             raise ValueError("give either CONFIG.toml, or options of the training; the file has a key for each of them")
         return read_training_file(config)
-    corpus = {name: str(given[name]) if name == "folder" else given[name] for name in ("folder", "vocab_size") if name in given}
-    top = {name: given[name] for name in ("recipe", "seed") if name in given}
-    steps = {"steps": given["steps"]} if "steps" in given else {}
-    return TrainingFile.model_validate({**top, "corpus": CorpusTable.model_validate(corpus), "training": RecipeTable.model_validate(steps)})
+    content: dict[str, object] = {name: given[name] for name in ("recipe", "seed") if name in given}
+    content["corpus"] = {name: str(given[name]) if name == "folder" else given[name] for name in ("folder", "vocab_size") if name in given}
+    content["training"] = {"steps": given["steps"]} if "steps" in given else {}
+    return checked_training(content, source="options")
 
 
 def _corpus(settings: TrainingFile, beside: Path) -> TokenizedCorpus:
