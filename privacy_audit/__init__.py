@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from attacks import vulnerability as vulnerability
     from mechanisms import ContinualCounter as ContinualCounter
     from mechanisms import DistinctCounter as DistinctCounter
+    from mechanisms import FiniteUniverse as FiniteUniverse
     from mechanisms import FixedOrder as FixedOrder
     from mechanisms import GuessAndCheck as GuessAndCheck
     from mechanisms import HistogramCounter as HistogramCounter
@@ -89,6 +90,7 @@ if TYPE_CHECKING:
     from mechanisms import ReusableHoldout as ReusableHoldout
     from mechanisms import SecureNoise as SecureNoise
     from mechanisms import SeededNoise as SeededNoise
+    from mechanisms import SharedHoldout as SharedHoldout
     from mechanisms import SlidingWindowCounter as SlidingWindowCounter
     from mechanisms import SparseValidate as SparseValidate
     from mechanisms import SparseVector as SparseVector
@@ -244,6 +246,8 @@ _ATTACKS = (
     "run_shadow",
 )
 _MECHANISMS = (
+    "SharedHoldout",
+    "FiniteUniverse",
     "StatisticalQueryAnswerer",
     "ReusableHoldout",
     "open_reusable_holdout",
