@@ -6,7 +6,7 @@ inputs Normal(0, 1), every matrix drawn anew; bytes depend on shapes alone. Expe
 SM+LN+G, 56.669 for SM+LN+R, 51.951 for SM+LN, 48.955 for SM+ScFuFFN, 16.081 with a reciprocal a row, 15.623 for attention alone, 10.904
 packed in 4, 45.029 for SM+LN+G with a reciprocal a row; messages 257, 220, 212, 148, 140, 136, 496 (one by one; 184 at once) and 249;
 estimates equal to the byte and the message. Then whole small models with their logits, one of them folded with boundaries between segments,
-and other protocols, for which there is no estimate. About 4 minutes.
+and other protocols, for which there is no estimate. About 5 minutes.
 
 Run: make pi-engine; python experiments/e_pi_engine.py [--quick]
 """

@@ -163,7 +163,7 @@ def estimate_cost(
     >>> config = PIGPTConfig(n_layer=12, n_head=12, n_embd=768, block_size=128, vocab_size=50257, variant="sm_scfuffn")
     >>> cost = estimate_cost(config, 128, fold="full", score="softmax_rr", packing=4)
     >>> round(cost.bytes_both / 1e9, 2), cost.messages, cost.latency.compute
-    (1.32, 3744, None)
+    (1.31, 3732, None)
     """
     prices = load_profile(profile)
     program = program_of(

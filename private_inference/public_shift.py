@@ -9,7 +9,7 @@ e^-depth, and rounding moves a weight a of n keys by at most (1 + n a) 2^-(f+1) 
 
 Logits of other inputs may exceed what was seen; nothing here proves that they don't. The shift stays off by default; `check` tells for new
 inputs. A fold changes no logit, so calibrate before folding. What is published with c is one number a layer that depends on `ids`: use
-public or held-out data.
+public or held-out data. `measure_cost(..., score="softmax_shift", shift=...)` runs it.
 """
 
 from __future__ import annotations

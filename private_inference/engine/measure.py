@@ -2,11 +2,12 @@
 
     measure_cost(model, ids)  ->  MeasuredCost: bytes, messages, seconds, and how far the output is from torch
 
-Options are those of `estimate_cost`, which says the same bytes and messages for `semi2k-fm64` without running anything. Weights and inputs
-are secret; shapes, masks and scales are public (`question`). Token ids are looked up by the client, in plaintext.
+Options are those of `estimate_cost`, which says the bytes and messages of one context under `semi2k-fm64` without running anything. Weights
+and inputs are secret; shapes, masks and scales are public (`question`). Token ids are looked up by the client, in plaintext.
 
 Cost: seconds to minutes. Bytes are those of the online phase: SEMI2K gets its multiplication triples from a dealer, whose work isn't
-counted. They depend on shapes alone, not on weights. Messages are what one party sends, so they bound the rounds from above.
+counted. SEMI2K's depend on shapes alone, not on weights; ABY3's change by a few percent from run to run. Messages are what one party
+sends, so they bound the rounds from above.
 
 Accuracy: the engine's exponential is (1 + x / 2^8)^(2^8), off by up to 1e-3 below 0, and wrong where a row's logits spread over 2^9. Its
 tanh, and so its GELU, is off by a few 1e-3 as well.

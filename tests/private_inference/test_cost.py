@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from itertools import pairwise
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.e_pi_published import CODE_VOCABULARY, Config, Published, fit_prices
+from private_inference.census import census
 from private_inference.config import PIGPTConfig
 from private_inference.cost import estimate_cost
 from private_inference.cost_comparison import compare
@@ -190,6 +192,15 @@ def test_published_figures_within_the_stated_accuracy(line: Published):
     assert cost.messages is cost.bytes_sent is None
 
 
+def test_published_temperatures_by_position_are_in_the_price_of_softmax():
+    config = PIGPTConfig(n_layer=12, n_head=12, n_embd=768, block_size=128, vocab_size=CODE_VOCABULARY, variant="sm_t_scfuffn")
+    table = dataclasses.replace(config, temperature="position")
+    costs = [estimate_cost(model, 128, profile="cheetah-published") for model in (config, table)]
+    assert costs[0].bytes_both == costs[1].bytes_both
+    by_query, by_logit = (estimate_cost(model, 128) for model in (table, config))  # (T, d) and H of (T, T), 4 bytes each
+    assert by_logit.bytes_both - by_query.bytes_both == 2 * 12 * 4 * (12 * 128 * 128 - 128 * 768)
+
+
 def test_published_prices_are_the_fit():
     prices = load_profile("cheetah-published").prices
     for kind, fitted in fit_prices(PUBLISHED).items():
@@ -260,6 +271,16 @@ def test_prices_of_single_operations():
         assert price.messages is not None
         assert price_of(op, price.bytes) == bytes_
         assert price_of(op, price.messages) == messages
+
+
+def test_text_names_every_figure_and_operation():
+    config = gpt2("sm_ln_gelu")
+    cost, counted = estimate_cost(config, 128, network="wan"), census(config, 128)
+    for text, rows in ((str(cost), cost.rows), (str(counted), counted.rows)):
+        assert text.startswith("program: sm_ln_gelu, score softmax")
+        assert [line.split("  ")[0] for line in text.splitlines()[-len(rows) :]] == [row.name for row in rows]
+    assert "messages: 3,468 sent by one party" in str(cost)
+    assert "compute unknown (wan, 100 Mbit/s, 80 ms round trip)" in str(cost)
 
 
 def test_record_and_words_name_profile_and_softmax():
