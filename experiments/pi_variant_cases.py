@@ -7,8 +7,6 @@ import json
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from private_inference.engine.program import Layout
-
 from private_inference.config import PIGPTConfig, Score
 from private_inference.penalty import EntropyPenalty, PenaltySettings
 from private_inference.tokenized_corpus import TokenizedCorpus
@@ -84,14 +82,13 @@ class Kind:
     score: Score
     folded: bool
     packing: int = 1
-    layout: Layout = "split"
 
 
 def _kinds(folded: bool) -> tuple[Kind, ...]:
     return (
         Kind("stock", "softmax", folded),
         Kind("row reciprocal", "softmax_rr", folded),
-        Kind("packed in 4", "softmax_rr", folded, 4, "joined"),
+        Kind("packed in 4", "softmax_rr", folded, 4),
     )
 
 
