@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 from mechanisms.json_ready import JsonValue, json_ready
 from mechanisms.validation import one_of
 from private_inference.block_parts import Fold
+from private_inference.cost_text import as_text, census_figures, census_table
 from private_inference.inference_program import program_of
 from private_inference.operations import ModelProgram, Op, merged_by_name
 
@@ -79,6 +80,9 @@ class Census:
     def elements(self, kind: str) -> int:
         """Return the number of elements of one kind."""
         return sum(row.elements for row in self.rows if row.kind == kind)
+
+    def __str__(self) -> str:
+        return as_text(census_figures(self), census_table(self))
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Return the JSON-ready record."""

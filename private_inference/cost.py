@@ -23,6 +23,7 @@ from mechanisms.json_ready import JsonValue, json_ready
 from mechanisms.validation import one_of
 from private_inference.block_parts import Fold, Scaling
 from private_inference.cost_profile import CostProfile, Linear, price_of
+from private_inference.cost_text import as_text, cost_figures, cost_table
 from private_inference.execution import PackingLayout, Projections, SecureScore
 from private_inference.inference_program import program_of
 from private_inference.network import NETWORKS, Latency, Network
@@ -98,7 +99,10 @@ class CostEstimate:
     def words(self) -> str:
         """Return the estimate in one sentence."""
         rounds = "messages unknown" if self.messages is None else f"{self.messages:,} messages"
-        return f"{self.program}: {self.bytes_both / 1e9:.3f} GB by both parties, {rounds}, {self.score}, profile {self.profile_words}"
+        return f"{self.program}: {self.bytes_both / 1e9:.3f} GB by both parties, {rounds}, profile {self.profile_words}"
+
+    def __str__(self) -> str:
+        return as_text(cost_figures(self), cost_table(self))
 
     def to_dict(self) -> dict[str, JsonValue]:
         """Return the JSON-ready record."""

@@ -84,11 +84,10 @@ class NamedRecipe:
         }
 
 
-_FAST = TrainingRecipe(learning_rate=1.2e-2)
-GUIDANCE = PenaltySettings(gamma=0.2, weight=0.1, reference="logT", mode="position", shape="hinge", reduction="mean")
+GUIDANCE = PenaltySettings(gamma=0.1, weight=0.1, reference="logT", mode="position", shape="hinge", reduction="mean")
 
 RECIPES: Mapping[str, NamedRecipe] = {
     "toy_baseline": NamedRecipe("sm_ln_gelu"),
-    "toy_fused": NamedRecipe("sm_scfuffn", _FAST),
-    "toy_guided": NamedRecipe("sm_t_scfuffn", _FAST, GUIDANCE),
+    "toy_fused": NamedRecipe("sm_scfuffn", TrainingRecipe(learning_rate=1.2e-2), init_std=0.1),
+    "toy_guided": NamedRecipe("sm_t_scfuffn", TrainingRecipe(learning_rate=8e-3), GUIDANCE, init_std=0.1),
 }

@@ -22,6 +22,7 @@ Smith, Steinke, Stemmer, Ullman, STOC 2016. Jung, Ligett, Neel, Roth, Sharifi-Ma
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from threading import Lock
 from typing import NoReturn
 
@@ -35,8 +36,8 @@ from mechanisms.adaptive.answer_method import AnswerTask
 from mechanisms.adaptive.answer_methods import METHODS, answer_plan, answer_plans
 from mechanisms.adaptive.finite_universe import FiniteUniverse, as_universe
 from mechanisms.adaptive.noisy_means import MAX_RECORDS
-from mechanisms.adaptive.query import StatisticalQuery
-from mechanisms.continual.stream_budget import StreamBudget, stream_budget
+from mechanisms.adaptive.query import Records, StatisticalQuery
+from mechanisms.continual.stream_budget import stream_budget
 from mechanisms.errors import BudgetExhaustedError, WeakEvidenceWarning
 from mechanisms.guarantee import PrivacyGuarantee
 from mechanisms.noise.source import NoiseSource, noise_source
@@ -55,14 +56,14 @@ class StatisticalQueryAnswerer:
         narrowest. Without any budget just that is spent.
     method : "auto" or one of "gaussian", "laplace", "split", "pmw", "guess_and_check".
     beta : probability that some interval may miss.
-    universe : all values that a record may have, for "pmw": a `FiniteUniverse`, an array of cells, or a tuple of sizes. Declared, not
-        read off the data; queries must then be able to take cells in the place of records.
+    universe : all values that a record may have: a `FiniteUniverse`, an array of cells, or a tuple of sizes. Declared, not read off the
+        data. "pmw" needs it, and calls queries with cells in the place of records; noise on means has narrower intervals if it is small.
     privacy_unit : what one record stands for.
     noise : where the noise comes from; None is the operating system.
 
     Raises
     ------
-    ValueError, TypeError : no records, a parameter out of its range, or a method that can't serve.
+    ValueError, TypeError : no records, a parameter out of its range, a method that can't serve, or a record outside the universe.
 
     Warns
     -----
@@ -110,18 +111,12 @@ class StatisticalQueryAnswerer:
         privacy_unit: str = "record",
         noise: NoiseSource | None = None,
     ) -> None:
-        kept = np.array(records)
-        if kept.ndim == 0 or not 1 <= len(kept) <= MAX_RECORDS:
-            raise ValueError(f"records must be an array of 1 to 2^32 records, got shape {kept.shape}")
-        kept.flags.writeable = False
-        task = AnswerTask(
-            n=len(kept),
-            max_queries=whole_number(1, max_queries=max_queries),
-            beta=in_range(0, 1, beta=beta),
-            budget=_budget(rho, epsilon, delta),
-            privacy_unit=privacy_unit,
-            universe=None if universe is None else as_universe(universe),
+        kept = _kept(records)
+        task = replace(
+            _task(len(kept), max_queries, rho=rho, epsilon=epsilon, delta=delta, beta=beta, universe=universe), privacy_unit=privacy_unit
         )
+        if task.universe is not None:
+            task.universe.counts(kept)  # raises for records that are in no cell
         named = one_of(METHODS, method=method)
         plans = answer_plans(task) if named == "auto" else {named: answer_plan(task, named)}
         self.method_ = next(iter(plans))
@@ -192,17 +187,33 @@ def answer_widths(
     >>> list(answer_widths(100_000, max_queries=5)), list(answer_widths(100_000, max_queries=100))
     (['split', 'gaussian', 'laplace', 'guess_and_check'], ['gaussian', 'laplace', 'split', 'guess_and_check'])
     """
-    task = AnswerTask(
-        n=whole_number(1, n=n),
-        max_queries=whole_number(1, max_queries=max_queries),
-        beta=in_range(0, 1, beta=beta),
-        budget=_budget(rho, epsilon, delta),
-        universe=None if universe is None else as_universe(universe),
-    )
+    task = _task(n, max_queries, rho=rho, epsilon=epsilon, delta=delta, beta=beta, universe=universe)
     return {name: plan.width for name, plan in answer_plans(task).items()}
 
 
-def _budget(rho: float | None, epsilon: float | None, delta: float | None) -> StreamBudget | None:
-    if rho is None and epsilon is None and delta is None:
-        return None
-    return stream_budget(rho=rho, epsilon=epsilon, delta=delta)
+def _kept(records: ArrayLike) -> Records:
+    kept = np.array(records)
+    if kept.ndim == 0 or not 1 <= len(kept) <= MAX_RECORDS:
+        raise ValueError(f"records must be an array of 1 to 2^32 records, got shape {kept.shape}")
+    kept.flags.writeable = False
+    return kept
+
+
+def _task(
+    n: int,
+    max_queries: int,
+    *,
+    rho: float | None,
+    epsilon: float | None,
+    delta: float | None,
+    beta: float,
+    universe: FiniteUniverse | ArrayLike | tuple[int, ...] | None,
+) -> AnswerTask:
+    unlimited = rho is None and epsilon is None and delta is None
+    return AnswerTask(
+        n=whole_number(1, n=n),
+        max_queries=whole_number(1, max_queries=max_queries),
+        beta=in_range(0, 1, beta=beta),
+        budget=None if unlimited else stream_budget(rho=rho, epsilon=epsilon, delta=delta),
+        universe=None if universe is None else as_universe(universe),
+    )

@@ -50,15 +50,7 @@ def census(
 
 def _print(counted: Census) -> None:
     from privacy_audit.cli.output import print_rows
+    from private_inference.cost_text import census_figures, census_table
 
-    print_rows(
-        ("program", counted.program),
-        (
-            "FLOPs",
-            f"FFN {counted.ffn_flops / 1e9:.4f}e9, attention {counted.attention_flops / 1e9:.4f}e9 ({counted.attention_count} count)",
-        ),
-    )
-    typer.echo(f"\n{'operation':<20}{'kind':<20}{'matrices':>9}  {'of shape':<17}{'elements':>12}")
-    for row in counted.rows:
-        shape = " x ".join(map(str, row.shape))
-        typer.echo(f"{row.name:<20}{row.kind:<20}{row.matrices:>9}  {shape:<17}{row.elements:>12,}")
+    print_rows(*census_figures(counted))
+    typer.echo("\n" + "\n".join(census_table(counted)))

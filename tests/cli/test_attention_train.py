@@ -142,7 +142,7 @@ def test_files_that_are_wrong(place, extra, message):
 def test_a_file_changes_parts_of_a_recipe(place):
     named = read_training_file(place("[penalty]\nweight = 0.5\ntheta_init = 0.3\n")).named()
     assert named.penalty is not None
-    assert (named.penalty.weight, named.penalty.gamma, named.theta_init) == (0.5, 0.2, 0.3)
+    assert (named.penalty.weight, named.penalty.gamma, named.theta_init) == (0.5, 0.1, 0.3)
     assert (named.recipe.steps, named.recipe.clip) == (6, 1.0)
     assert read_training_file(place("[penalty]\nenabled = false\n")).named().penalty is None
     assert read_training_file(place(base='recipe = "toy_baseline"\n[penalty]\n')).named().penalty is not None

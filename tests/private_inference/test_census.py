@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from private_inference.block_program import KINDS
 from private_inference.census import census
 from private_inference.config import VARIANTS, PIGPTConfig
+from private_inference.folding import fold
 from private_inference.inference_program import program_of
+from private_inference.operations import KINDS, Op
+from tests.private_inference.small_models import config_of, random_model
 
 
 def gpt2(variant: str = "sm_ln_gelu", n_layer: int = 12, **fields: object) -> PIGPTConfig:
@@ -68,10 +70,14 @@ def test_norm_free_models_have_no_norm_at_all():
 
 @given(st.sampled_from([1, 2, 4, 8]), st.sampled_from(["softmax", "softmax_rr", "quad2"]))
 def test_causal_packing_keeps_its_share_of_the_logits(packing: int, score: str):
-    program = program_of(gpt2(), 128, packing=packing, score=score)
-    elements = sum(op.elements for op in program.blocks[0].ops if op.kind == score)
-    assert elements == 12 * 128 * 128 * (packing + 1) / (2 * packing)
-    kept = [op for op in program.blocks[0].ops if op.name == "logits"]
+    allowed = ["one_by_one"] if score == "softmax" else ["one_by_one", "at_once"]
+    for packing_layout in allowed:
+        (block, *_) = program_of(gpt2(), 128, packing=packing, score=score, packing_layout=packing_layout).blocks
+        scored = [op for op in block if op.kind == score]
+        assert len(scored) == (packing if packing_layout == "one_by_one" else 1)
+        assert sum(op.elements for op in scored) == 12 * 128 * 128 * (packing + 1) / (2 * packing)
+        assert sum(op.rows for op in scored) == 12 * 128
+    kept = [op for op in block if op.name == "logits"]
     assert [op.matrices for op in kept] == [12] * packing  # all heads in one operation
     covered = {(i, j) for k, op in enumerate(kept) for i in range(op.shape[0] * k, op.shape[0] * (k + 1)) for j in range(op.shape[2])}
     assert {(i, j) for i in range(128) for j in range(i + 1)} <= covered  # no key that a query sees is left out
@@ -79,46 +85,68 @@ def test_causal_packing_keeps_its_share_of_the_logits(packing: int, score: str):
 
 def test_joined_projections_and_scaling():
     joined = program_of(gpt2("sm"), 128, projections="joined", scaling="weights").blocks[0]
-    assert joined.ops[0].shape == (128, 768, 3 * 768)
-    assert "logit_scaling" not in {op.kind for op in joined.ops}
-    table = program_of(gpt2("sm_t_scfuffn", temperature="position"), 128, scaling="weights").blocks[0]
-    assert [op.shape for op in table.ops if op.kind == "query_scaling"] == [(128, 768)]
+    assert joined[0].shape == (128, 768, 3 * 768)
+    assert "logit_scaling" not in {op.kind for op in joined}
+    for scaling in (None, "logits", "weights"):
+        table = program_of(gpt2("sm_t_scfuffn", temperature="position"), 128, scaling=scaling)
+        assert [op.shape for op in table.blocks[0] if "scaling" in op.kind] == [(128, 768)]
+        assert table.scaling == "queries"
+
+
+@given(st.integers(1, 9), st.integers(1, 40))
+def test_halves_are_compared_until_one_element_a_row_is_left(pieces: int, m: int):
+    def levels(n: int) -> int:
+        return 0 if n == 1 else 1 + levels((n + 1) // 2)
+
+    op = Op("weights", "softmax_rr", 3, (pieces * m, pieces * m), pieces)
+    assert op.halvings == levels(m) + levels(pieces)
 
 
 def test_fused_products_take_in_gains_and_residual():
-    names = [op.name for op in program_of(gpt2("sm_scffn"), 128, fold="fused").blocks[0].ops]
+    names = [op.name for op in program_of(gpt2("sm_scffn"), 128, fold="fused").blocks[0]]
     assert names[-2:] == ["residual", "FFN product"]
-    assert [op.name for op in program_of(gpt2("sm_ln"), 128, fold="fused").blocks[0].ops][-3:] == ["FFN norm", "FFN", "FFN residual"]
+    assert [op.name for op in program_of(gpt2("sm_ln"), 128, fold="fused").blocks[0]][-3:] == ["FFN norm", "FFN", "FFN residual"]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_variant_has_a_program_of_known_kinds(variant: str):
     program = program_of(gpt2(variant), 16)
-    assert {op.kind for block in program.blocks for op in block.ops} <= set(KINDS)
+    assert {op.kind for op in program.ops} <= set(KINDS)
     assert len(program.blocks) == 12
 
 
-def folded_block(**left: object) -> SimpleNamespace:
-    return SimpleNamespace(**{"query_scale": None, "norm_eps": None, "product": None, "feedforward": None, **left})
+def test_a_folded_model_says_itself_what_is_left(rng: np.random.Generator):
+    model = random_model(config_of("sm_t_scfuffn", temperature="position"), rng)
+    folded = fold(model, max_condition=3.0)
+    boundaries = [block.product is not None for block in folded.blocks]
+    assert True in boundaries
+    assert False in boundaries
+    program = program_of(folded, 12, score="softmax_rr", packing=2)
+    for block, product in zip(program.blocks, boundaries, strict=True):
+        names = ["query", "key", "value", "query scaling", *["logits"] * 2, "weights", *["mixed values"] * 2, "output", "residual"]
+        assert [op.name for op in block] == names + ["FFN product"] * product
+    assert (program.fold, program.scaling) == ("model", "queries")
+    for options in ({"fold": "full"}, {"scaling": "logits"}):
+        with pytest.raises(ValueError, match="already"):
+            program_of(folded, 12, **options)  # type: ignore[arg-type]
 
 
-def test_a_folded_model_says_itself_what_is_left():
-    config = gpt2("sm_scfuffn", n_layer=3)
-    feedforward = SimpleNamespace(outer=object(), activation="gelu", norm_eps=1e-5)
-    blocks = [folded_block(), folded_block(product=object(), query_scale=object()), folded_block(norm_eps=1e-5, feedforward=feedforward)]
-    program = program_of(SimpleNamespace(config=config, blocks=blocks, fold_report=object()), 128, packing=2)
-    first, second, third = ([op.name for op in block.ops] for block in program.blocks)
-    assert first == ["query", "key", "value", *["logits", "weights", "mixed values"] * 2, "output", "residual"]
-    assert "query scaling" in second
-    assert second[-1] == "FFN product"
-    assert third[0] == "attention norm"
-    assert third[-5:] == ["FFN norm", "FFN in", "activation", "FFN out", "FFN residual"]
-    with pytest.raises(ValueError, match="already"):
-        program_of(SimpleNamespace(config=config, blocks=blocks, fold_report=object()), 128, fold="full")
+@pytest.mark.parametrize(("variant", "fold_of_config"), [("sm_scfuffn", "full"), ("sm_ln", "fused"), ("sm_t_scfuffn", "full")])
+def test_a_config_is_folded_like_its_model(variant: str, fold_of_config: str, rng: np.random.Generator):
+    config = config_of(variant)
+    folded = program_of(fold(random_model(config, rng)), 12)
+    assert program_of(config, 12, fold=fold_of_config).blocks == folded.blocks  # type: ignore[arg-type]
 
 
-def test_a_model_is_counted_by_its_config():
-    assert census(SimpleNamespace(config=gpt2()), 128) == census(gpt2(), 128)  # type: ignore[arg-type]
+@pytest.mark.parametrize("variant", ["sm_ln_gelu", "sm_relu", "sm_attention_only"])
+def test_a_fold_takes_no_operation_of_what_is_not_linear_but_the_scaling(variant: str, rng: np.random.Generator):
+    config = config_of(variant)
+    assert program_of(fold(random_model(config, rng)), 12).blocks == program_of(config, 12, scaling="weights").blocks
+
+
+def test_a_model_is_counted_by_its_config(rng: np.random.Generator):
+    config = config_of("sm_ln_gelu")
+    assert census(random_model(config, rng), 12) == census(config, 12)
 
 
 @pytest.mark.parametrize(
@@ -132,6 +160,8 @@ def test_a_model_is_counted_by_its_config():
         (gpt2("sm_attention_only"), 128, {"fold": "full"}, "no FFN"),
         (gpt2(), 128, {"score": "hardmax"}, "score must be one of"),
         (gpt2(), 128, {"projections": "both"}, "projections must be one of"),
+        (gpt2(), 128, {"packing_layout": "joined"}, "packing_layout must be one of 'auto', 'one_by_one', 'at_once'"),
+        (gpt2(), 128, {"packing": 4, "packing_layout": "at_once"}, "packing_layout must be 'one_by_one' for the stock softmax"),
         (gpt2(), 128, {"scaling": "nowhere"}, "scaling must be one of"),
         (gpt2(), 128, {"fold": "half"}, "fold must be one of"),
     ],

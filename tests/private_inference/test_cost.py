@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.e_pi_published import CODE_VOCABULARY, Config, Published, fit_prices
-from private_inference.block_program import SCORES, Op
 from private_inference.config import PIGPTConfig
 from private_inference.cost import estimate_cost
 from private_inference.cost_comparison import compare
 from private_inference.cost_profile import price_of
+from private_inference.execution import SCORES
+from private_inference.folding import fold
 from private_inference.network import NETWORKS, Network
+from private_inference.operations import Op
 from private_inference.profile_file import load_profile
+from tests.private_inference.small_models import config_of, random_model
 
 PUBLISHED = Config().published
 
@@ -32,28 +36,46 @@ def gpt2(variant: str) -> PIGPTConfig:
 
 FOLDED = {"score": "softmax_rr", "fold": "full"}
 PACKED = {**FOLDED, "packing": 4}
+AT_LOGITS = {"scaling": "logits"}  # as the measured blocks had it; a fold puts 1 / sqrt(d_k) into W_q
+MEASURED = [  # bytes and messages sent by one party, e_pi_engine.py: d = 128, H = 4, T = 128 and d = 64, H = 2, T = 32
+    ("sm_ln_gelu", {}, (77_903_104, 257), (5_567_808, 233)),
+    ("sm_ln_relu", {}, (56_669_440, 220), (2_913_600, 196)),
+    ("sm_ln", {}, (51_950_848, 212), (2_323_776, 188)),
+    ("sm_scfuffn", {}, (48_955_392, 148), (1_820_672, 124)),
+    ("sm_scfuffn", {"score": "softmax_rr"}, (16_081_408, 140), (814_144, 116)),
+    ("sm_attention_only", {"score": "softmax_rr"}, (15_622_656, 136), (740_416, 112)),
+    ("sm_attention_only", {"score": "softmax_rr", "packing": 4, "packing_layout": "one_by_one"}, (10_904_064, 496), (629_824, 400)),
+    ("sm_ln_gelu", {"score": "softmax_rr"}, (45_029_120, 249), (4_561_280, 225)),
+    ("sm_attention_only", {"score": "softmax_rr", "packing": 4, "packing_layout": "at_once"}, (10_904_064, 184), (629_824, 136)),
+    ("sm_attention_only", {"score": "softmax_rr", "packing": 8, "packing_layout": "at_once"}, (10_576_384, 248), (668_736, 168)),
+    ("sm_gelu", {}, (76_480_512, 193), (5_376_000, 169)),
+    ("sm_relu", {}, (55_246_848, 156), (2_721_792, 132)),
+    ("sm", {}, (50_528_256, 148), (2_131_968, 124)),
+    ("sm_scffn", {}, (50_659_328, 150), (2_148_352, 126)),
+    ("sm_scfuffn", {"packing": 2}, (37_404_672, 276), (1_472_000, 228)),
+    ("sm_scfuffn", {"score": "quad2"}, (6_156_800, 69), (507_456, 61)),
+    ("sm_scfuffn", {"score": "relu_over_n"}, (8_257_536, 38), (548_864, 30)),
+    ("sm_scfuffn", {"score": "sigmoid"}, (42_926_080, 82), (1_632_256, 74)),
+    ("sm_scfuffn", {"score": "linear"}, (3_538_944, 30), (401_408, 22)),
+    ("sm_attention_only", {"score": "softmax_rr", "packing": 4, "projections": "joined"}, (10_641_920, 180), (597_056, 132)),
+    ("sm_attention_only", {"score": "softmax_rr", "scaling": "weights"}, (15_360_512, 135), (732_224, 111)),
+    ("sm_attention_only", {"score": "softmax_shift"}, (10_940_928, 80), (597_568, 72)),
+]
 
 
-@pytest.mark.parametrize(
-    ("variant", "options", "megabytes", "messages"),
-    [
-        ("sm_ln_gelu", {}, "77.903", 257),
-        ("sm_ln_relu", {}, "56.669", 220),
-        ("sm_ln", {}, "51.951", 212),
-        ("sm_scfuffn", {}, "48.955", 148),
-        ("sm_scfuffn", {"score": "softmax_rr"}, "16.081", 140),
-        ("sm_scfuffn", FOLDED, "15.623", 136),
-        ("sm_scfuffn", PACKED, "10.904", 496),
-        ("sm_ln_gelu", {"score": "softmax_rr"}, "45.029", 249),
-    ],
-)
-def test_measured_blocks_to_the_printed_digit(variant: str, options: dict[str, str], megabytes: str, messages: int):
-    """Whole blocks measured on the engine, d = 128, H = 4, T = 128: bytes sent by one party, and messages."""
-    cost = estimate_cost(block(variant), 128, **options)  # type: ignore[arg-type]
-    assert cost.bytes_one_party is not None
-    assert f"{cost.bytes_one_party / 1e6:.3f}" == megabytes
-    assert cost.messages == messages
-    assert cost.bytes_both == 2 * cost.bytes_one_party
+@pytest.mark.parametrize(("variant", "options", "large", "small"), MEASURED)
+def test_measured_blocks_to_the_byte_and_the_message(
+    variant: str, options: dict[str, object], large: tuple[int, int], small: tuple[int, int]
+):
+    for (d, H, T), measured in (((128, 4, 128), large), ((64, 2, 32), small)):
+        cost = estimate_cost(block(variant, n_embd=d, n_head=H), T, **options)  # type: ignore[arg-type]
+        assert (cost.bytes_sent, cost.messages) == measured
+        assert cost.bytes_both == 2 * measured[0]
+
+
+def test_another_type_of_block_has_another_cost():
+    found = {(large, small) for _, _, large, small in MEASURED}
+    assert len(found) == len(MEASURED)
 
 
 @pytest.mark.parametrize(
@@ -63,38 +85,47 @@ def test_measured_blocks_to_the_printed_digit(variant: str, options: dict[str, s
         ("sm_ln_relu", {}, "5.92"),
         ("sm_scfuffn", {}, "4.16"),
         ("sm_scfuffn", {"score": "softmax_rr"}, "1.79"),
-        ("sm_scfuffn", FOLDED, "1.63"),
-        ("sm_scfuffn", PACKED, "1.32"),
+        ("sm_scfuffn", {**FOLDED, **AT_LOGITS}, "1.63"),
+        ("sm_scfuffn", {**PACKED, **AT_LOGITS}, "1.32"),
+        ("sm_scfuffn", FOLDED, "1.61"),
+        ("sm_scfuffn", PACKED, "1.31"),
     ],
 )
 def test_gpt2_small_by_both_parties(variant: str, options: dict[str, str], gigabytes: str):
     assert f"{estimate_cost(gpt2(variant), 128, **options).bytes_both / 1e9:.2f}" == gigabytes  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("score", "megabytes", "messages"),
-    [
-        ("softmax", 1.746944, 120),
-        ("softmax_rr", 0.740416, 112),
-        ("softmax_shift", 0.597568, 72),
-        ("quad2", 0.441920, 58),
-        ("relu_over_n", 0.475136, 26),
-        ("sigmoid", 1.566720, 71),
-        ("linear", 0.319488, 17),
-    ],
-)
-def test_measured_scores(score: str, megabytes: float, messages: int):
-    """An attention stack of one block, d = 64, H = 2, T = 32, measured with each score."""
-    cost = estimate_cost(block("sm_attention_only", n_embd=64, n_head=2), 32, score=score)
-    assert (cost.bytes_one_party, cost.messages) == (round(1e6 * megabytes), messages)
+@pytest.mark.parametrize("score", SCORES)
+def test_the_better_layout_is_the_default_where_it_is_allowed(score: str):
+    options = {"score": score, "packing": 4}
+    chosen, one_by_one = (estimate_cost(gpt2("sm"), 128, **options, packing_layout=layout) for layout in ("auto", "one_by_one"))  # type: ignore[arg-type]
+    assert chosen.bytes_both == one_by_one.bytes_both
+    assert chosen.messages is not None
+    assert one_by_one.messages is not None
+    if score == "softmax":
+        assert chosen == one_by_one
+    else:
+        assert chosen.messages < one_by_one.messages
+        assert "packing 4 at once" in chosen.words
 
 
-def test_measured_joined_projections():
-    config = block("sm_attention_only", n_embd=64, n_head=2)
-    plain = estimate_cost(config, 32, score="softmax_rr", scaling="weights")
-    joined = estimate_cost(config, 32, score="softmax_rr", scaling="weights", projections="joined")
-    assert (plain.bytes_one_party, plain.messages) == (732224, 111)
-    assert (joined.bytes_one_party, joined.messages) == (699456, 107)
+@pytest.mark.parametrize(("variant", "fold_of_config"), [("sm_scfuffn", "full"), ("sm_ln", "fused")])
+def test_a_folded_model_costs_what_its_config_says(variant: str, fold_of_config: str, rng: np.random.Generator):
+    config = config_of(variant)
+    options = {"score": "softmax_rr", "packing": 3, "projections": "joined", "output": True}
+    cost = estimate_cost(fold(random_model(config, rng)), 12, **options)  # type: ignore[arg-type]
+    expected = estimate_cost(config, 12, fold=fold_of_config, **options)  # type: ignore[arg-type]
+    assert (cost.bytes_sent, cost.messages) == (expected.bytes_sent, expected.messages)
+
+
+def test_a_product_that_stays_is_paid_for(rng: np.random.Generator):
+    model = random_model(config_of("sm_scfuffn"), rng)
+    whole, parted = (fold(model, max_condition=limit) for limit in (1e4, 3.0))
+    costs = [estimate_cost(folded, 12) for folded in (whole, parted)]
+    n = parted.fold_report.products
+    assert n > 0
+    assert costs[1].bytes_both - costs[0].bytes_both == 2 * n * (8 * (12 * 32 + 32 * 32) + 4 * 12 * 32)
+    assert (costs[1].messages or 0) - (costs[0].messages or 0) == 2 * n
 
 
 def test_rows_add_up():
@@ -156,7 +187,7 @@ def test_published_figures_within_the_stated_accuracy(line: Published):
     assert profile.seconds_accuracy is not None
     assert cost.published_seconds is not None
     assert cost.published_seconds / 60 == pytest.approx(line.minutes, rel=profile.seconds_accuracy)
-    assert cost.messages is cost.bytes_one_party is None
+    assert cost.messages is cost.bytes_sent is None
 
 
 def test_published_prices_are_the_fit():
@@ -189,9 +220,9 @@ def test_published_minutes_are_shorter_than_their_printed_bandwidth_allows():
 def test_latency_has_three_terms():
     cost = estimate_cost(gpt2("sm_ln_gelu"), 128, network=Network("given", round_trip=0.01, bandwidth=1e8))
     assert cost.messages is not None
-    assert cost.bytes_one_party is not None
+    assert cost.bytes_sent is not None
     assert cost.latency.rounds == pytest.approx(0.01 * cost.messages)
-    assert cost.latency.transfer == pytest.approx(8 * cost.bytes_one_party / 1e8)
+    assert cost.latency.transfer == pytest.approx(8 * cost.bytes_sent / 1e8)
     assert cost.latency.compute is None
     assert cost.latency.at_least == pytest.approx(cost.latency.rounds + cost.latency.transfer)
     assert estimate_cost(gpt2("sm_ln_gelu"), 128, profile="cheetah-published").latency.rounds is None

@@ -10,9 +10,9 @@ from importlib.resources import files
 
 import pytest
 
-from private_inference.block_program import KINDS
 from private_inference.config import PIGPTConfig
 from private_inference.cost import estimate_cost
+from private_inference.operations import KINDS
 from private_inference.profile_file import PROFILES, load_profile, profile_from_record
 
 

@@ -1,4 +1,4 @@
-"""The real engine, on 32 x 32: its bytes are a closed form of shapes, and its output is torch's."""
+"""The real engine, on 32 x 32: its bytes and messages are what the cost model says, and its output is torch's."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ import pytest
 import torch
 
 from private_inference.config import PIGPTConfig
+from private_inference.cost import estimate_cost
 from private_inference.engine.convert import secure_model
 from private_inference.engine.measure import MeasuredCost, measure_cost
-from private_inference.engine.run import EngineSettings, ask_engine
-from private_inference.gpt import PIGPT, Block
-from tests.private_inference.engine.models import LENGTH, VOCABULARY, HandFoldedModel, drawn, small_model
+from private_inference.engine.question import EngineSettings
+from private_inference.engine.run import ask_engine
+from private_inference.folding import fold
+from private_inference.gpt import PIGPT
+from private_inference.public_shift import calibrate_public_shift
+from tests.private_inference.engine.models import LENGTH, VOCABULARY, drawn, execution, hand_folded_model, small_model
 
 pytestmark = pytest.mark.pi
 
@@ -21,82 +25,69 @@ WIDTH, HEADS, CONTEXT = 32, 4, 32
 MOST = 1e-2  # of outputs near 1; the engine's exponential alone is off by up to 1e-3
 TIMEOUT = 240.0
 
-MULTIPLY, TRUNCATE, COMPARE, EXP, RECIPROCAL, DIVIDE, ROOT, GELU, SIGMOID = 20, 4, 72, 100, 505, 525, 429, 396, 605
+
+def config_of(variant: str, **fields: object) -> PIGPTConfig:
+    shape = {"n_layer": 1, "n_head": HEADS, "n_embd": WIDTH, "block_size": CONTEXT, "vocab_size": 8, "init_std": 0.1}
+    return PIGPTConfig(**{**shape, "variant": variant, **fields})  # type: ignore[arg-type]
 
 
-def product(m: int, k: int, n: int) -> int:
-    return 8 * (m * k + k * n) + 4 * m * n
-
-
-def expected_bytes(variant: str, score: str, packing: int) -> int:
-    """Bytes sent by one party for one block, operation by operation."""
-    t, d, h, size, step = CONTEXT, WIDTH, HEADS, WIDTH // HEADS, CONTEXT // packing
-    widths = [step * (piece + 1) for piece in range(packing)]
-    n_logits, n_rows = h * step * sum(widths), h * t
-    total = 4 * product(t, d, d) + TRUNCATE * n_logits
-    total += h * sum(product(step, size, width) + product(step, width, size) for width in widths)
-    total += {
-        "softmax": (COMPARE + EXP + DIVIDE) * n_logits,
-        "softmax_rr": COMPARE * (n_logits - n_rows) + (EXP + MULTIPLY) * n_logits + RECIPROCAL * n_rows,
-        "quad2": 2 * MULTIPLY * n_logits + RECIPROCAL * n_rows,
-        "relu_over_n": (COMPARE + TRUNCATE) * n_logits,
-        "sigmoid": SIGMOID * n_logits,
-        "linear": TRUNCATE * n_logits,
-    }[score]
-    if "_ln" in variant:
-        total += 2 * ((2 * MULTIPLY) * t * d + (ROOT + 2 * TRUNCATE) * t)
-    if variant == "sm_attention_only":
-        return total
-    total += product(t, d, d) if "scfuffn" in variant else product(t, d, 4 * d) + product(t, 4 * d, d)
-    total += {"gelu": GELU, "relu": COMPARE}.get(variant.rpartition("_")[2], 0) * 4 * t * d
-    return total + (2 * TRUNCATE * t * d if "sc" in variant else 0)
-
-
-def block_of(variant: str, rng: np.random.Generator) -> Block:
-    return PIGPT(PIGPTConfig(1, HEADS, WIDTH, CONTEXT, 8, variant=variant, init_std=0.1), rng=rng).blocks[0]
-
-
-def measured(block: Block, rng: np.random.Generator, **arguments: object) -> MeasuredCost:
-    return measure_cost(block, drawn(rng, CONTEXT, WIDTH), timeout=TIMEOUT, **arguments)
+def measured(config: PIGPTConfig, rng: np.random.Generator, **options: object) -> MeasuredCost:
+    return measure_cost(PIGPT(config, rng=rng).blocks[0], drawn(rng, CONTEXT, WIDTH), timeout=TIMEOUT, **options)
 
 
 @pytest.mark.parametrize(
-    ("variant", "score", "packing"),
+    ("variant", "score", "options"),
     [
-        ("sm_ln_gelu", "softmax", 1),
-        ("sm_ln_relu", "softmax_rr", 1),
-        ("sm_scffn", "softmax", 2),
-        ("sm", "quad2", 1),
-        ("sm_t_scfuffn", "relu_over_n", 2),
-        ("sm_scfuffn", "sigmoid", 1),
-        ("sm_attention_only", "linear", 4),
+        ("sm_ln_gelu", "softmax", {}),
+        ("sm_ln_relu", "softmax_rr", {"projections": "joined"}),
+        ("sm_ln", "quad2", {"packing": 4}),
+        ("sm_scffn", "softmax", {"packing": 2}),
+        ("sm", "softmax_rr", {"packing": 4, "packing_layout": "at_once"}),
+        ("sm_scfuffn", "softmax_rr", {"packing": 4, "packing_layout": "one_by_one"}),
+        ("sm_t_scfuffn", "relu_over_n", {"packing": 2, "packing_layout": "one_by_one"}),
+        ("sm_scfuffn", "sigmoid", {"scaling": "weights"}),
+        ("sm_attention_only", "linear", {"packing": 4}),
     ],
 )
-def test_bytes_are_the_closed_form_and_values_are_torchs(variant: str, score: str, packing: int, engine: Path, rng: np.random.Generator):
-    cost = measured(block_of(variant, rng), rng, score=score, packing=packing)
-    assert cost.bytes_sent == cost.bytes_received == sum(cost.by_operation.values()) == expected_bytes(variant, score, packing)
+def test_cost_is_the_estimate_and_values_are_torchs(
+    variant: str, score: str, options: dict[str, object], engine: Path, rng: np.random.Generator
+):
+    config = config_of(variant, temperature="position" if score == "relu_over_n" else "auto")
+    cost = measured(config, rng, score=score, **options)
+    estimate = estimate_cost(config, CONTEXT, score=score, **options)  # type: ignore[arg-type]
+    assert cost.bytes_sent == cost.bytes_received == sum(cost.by_operation.values()) == estimate.bytes_sent
+    assert cost.messages == estimate.messages
     assert cost.largest_difference < MOST
 
 
-def test_pieces_at_once_send_equal_bytes_in_fewer_messages(engine: Path, rng: np.random.Generator):
-    block = block_of("sm_attention_only", rng)
-    split, joined = (measured(block, rng, score="softmax_rr", packing=4, layout=layout) for layout in ("split", "joined"))
-    assert split.bytes_sent == joined.bytes_sent == expected_bytes("sm_attention_only", "softmax_rr", 4)
-    assert (split.messages, joined.messages) == (432, 168)
-    assert max(split.largest_difference, joined.largest_difference) < MOST
+def test_cost_of_a_folded_model_is_its_estimate(engine: Path, rng: np.random.Generator):
+    """A product stays where a segment ends, and rows have a public shift instead of their maximum."""
+    model = PIGPT(config_of("sm_t_scfuffn", n_layer=4, init_std=0.08), rng=rng)
+    ids = torch.from_numpy(rng.integers(0, 8, size=(4, CONTEXT)))
+    folded = fold(model, max_condition=4.0)
+    assert [block.product is not None for block in folded.blocks].count(True) >= 1
+    shift = calibrate_public_shift(model, ids, margin=0.5)
+    cost = measure_cost(folded, ids[0], score="softmax_shift", packing=2, output=True, shift=shift, timeout=TIMEOUT)
+    estimate = estimate_cost(folded, CONTEXT, score="softmax_shift", packing=2, output=True)
+    assert (cost.bytes_sent, cost.messages) == (estimate.bytes_sent, estimate.messages)
+    assert cost.largest_difference < MOST
 
 
 def test_everything_that_a_folded_model_may_have(engine: Path, rng: np.random.Generator):
-    ids = torch.from_numpy(rng.integers(0, VOCABULARY, size=(2, LENGTH)))
-    cost = measure_cost(HandFoldedModel(rng), ids, score="softmax_rr", packing=2, layout="joined", with_logits=True, timeout=TIMEOUT)
+    folded = hand_folded_model(rng)
+    ids = torch.from_numpy(rng.integers(0, VOCABULARY, size=LENGTH))
+    options = {"score": "softmax_rr", "packing": 2, "projections": "joined", "output": True}
+    cost = measure_cost(folded, ids, timeout=TIMEOUT, **options)
+    estimate = estimate_cost(folded, LENGTH, **options)  # type: ignore[arg-type]
+    assert (cost.bytes_sent, cost.messages) == (estimate.bytes_sent, estimate.messages)
     assert cost.largest_difference < 5 * MOST  # logits near 10, after two norms
-    assert (cost.n_blocks, cost.batch, cost.length) == (2, 2, LENGTH)
 
 
-def test_three_parties(engine: Path, rng: np.random.Generator):
-    cost = measured(block_of("sm_scfuffn", rng), rng, protocol="ABY3", score="softmax_rr")
+def test_three_parties_have_no_estimate(engine: Path, rng: np.random.Generator):
+    config = config_of("sm_scfuffn")
+    cost = measured(config, rng, protocol="ABY3", score="softmax_rr")
     assert cost.largest_difference < MOST
-    assert cost.bytes_sent != expected_bytes("sm_scfuffn", "softmax_rr", 1)
+    assert cost.bytes_sent != estimate_cost(config, CONTEXT, score="softmax_rr").bytes_sent
 
 
 def test_hidden_keys_stay_hidden_whatever_their_logits(engine: Path, rng: np.random.Generator):
@@ -114,8 +105,8 @@ def test_hidden_keys_stay_hidden_whatever_their_logits(engine: Path, rng: np.ran
 
 
 def test_another_block_is_seen(engine: Path, rng: np.random.Generator):
-    one, other = block_of("sm_scfuffn", rng), block_of("sm_scfuffn", rng)
-    x = drawn(rng, 1, CONTEXT, WIDTH)
-    answer = ask_engine(secure_model(one, length=CONTEXT), x.numpy(), EngineSettings("SEMI2K", 64, 18), timeout=TIMEOUT)
+    one, other = (PIGPT(config_of("sm_scfuffn"), rng=rng).blocks[0] for _ in range(2))
+    x = drawn(rng, 2, CONTEXT, WIDTH)
+    answer = ask_engine(secure_model(one, CONTEXT, execution(CONTEXT)), x.numpy(), EngineSettings("SEMI2K", 64, 18), timeout=TIMEOUT)
     with torch.no_grad():
         assert np.abs(answer.output - one(x).numpy()).max() < MOST < np.abs(answer.output - other(x).numpy()).max()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +11,19 @@ import pytest
 
 from mechanisms.errors import EngineError, MissingLibraryError
 from private_inference.engine.convert import secure_model
+from private_inference.engine.driver import Block
 from private_inference.engine.environment import VARIABLE
-from private_inference.engine.run import EngineAnswer, EngineSettings, ask_engine
+from private_inference.engine.question import EngineSettings
+from private_inference.engine.run import EngineAnswer, ask_engine
 from tests.private_inference.engine.conftest import FakeEngine
-from tests.private_inference.engine.models import LENGTH, WIDTH, small_model
+from tests.private_inference.engine.models import LENGTH, WIDTH, execution, small_model
 
 ECHO = "np.savez(answer, output=2 * asked['x'], version='0.9.5')\nprint(LOG)"
 SETTINGS = EngineSettings("SEMI2K", 64, 18)
 
 
 def ask(rng: np.random.Generator, *, timeout: float = 60.0) -> EngineAnswer:
-    model = secure_model(small_model(rng, variant="sm_ln"), length=LENGTH, packing=2, layout="split", with_logits=True)
+    model = secure_model(small_model(rng, variant="sm_ln"), LENGTH, execution(LENGTH, packing=2), output=True)
     return ask_engine(model, np.ones((1, LENGTH, WIDTH), np.float32), SETTINGS, timeout=timeout)
 
 
@@ -32,23 +35,29 @@ def test_answer_is_read(fake_engine: FakeEngine, rng: np.random.Generator):
     assert (answer.traffic.bytes_sent, answer.traffic.bytes_received, answer.traffic.messages) == (640, 320, 2)
 
 
-def test_question_holds_program_and_arrays(fake_engine: FakeEngine, rng: np.random.Generator, tmp_path: Path):
+def test_question_holds_what_is_known_and_arrays(fake_engine: FakeEngine, rng: np.random.Generator, tmp_path: Path):
     record = tmp_path / "record.json"
-    fake_engine(f"json.dump({{'program': str(asked['program']), 'files': asked.files}}, open({str(record)!r}, 'w'))\n{ECHO}")
+    fake_engine(f"json.dump({{'known': str(asked['known']), 'files': asked.files}}, open({str(record)!r}, 'w'))\n{ECHO}")
     ask(rng)
     asked = json.loads(record.read_text())
-    program = json.loads(asked["program"])
-    assert (program["protocol"], program["field"], program["fraction_bits"], program["final_norm"]) == ("SEMI2K", 64, 18, True)
-    assert program["blocks"][0] == {
+    known = json.loads(asked["known"])
+    assert (known["protocol"], known["ring_bits"], known["fraction_bits"], known["final_norm"]) == ("SEMI2K", 64, 18, True)
+    assert known["blocks"][0] == {
         "n_head": 2,
-        "layer_norm": True,
-        "activation": "identity",
-        "feedforward": "wide",
         "score": "softmax",
         "packing": 2,
-        "layout": "split",
+        "packing_layout": "one_by_one",
+        "projections": "separate",
+        "attention_norm": True,
+        "scaled": "logits",
         "product": False,
+        "feedforward": "wide",
+        "activation": "identity",
+        "feedforward_norm": True,
+        "gains": False,
     }
+    driver = {field.name for field in fields(Block)}
+    assert all(set(block) == driver for block in known["blocks"])
     assert {"x", "secret/0/query", "secret/0/inner_bias", "public/0/logit_scale", "secret/model/unembedding"} <= set(asked["files"])
 
 
