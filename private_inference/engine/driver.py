@@ -271,6 +271,7 @@ def engine_config(known: dict[str, object]) -> libspu.RuntimeConfig:
     kind, field = getattr(libspu.ProtocolKind, str(known["protocol"])), getattr(libspu.FieldType, f"FM{known['ring_bits']}")
     config = libspu.RuntimeConfig(protocol=kind, field=field)
     config.fxp_fraction_bits = int(str(known["fraction_bits"]))
+    config.fxp_exp_iters = int(str(known["exponential_squarings"]))
     return config
 
 

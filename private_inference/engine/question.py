@@ -35,11 +35,13 @@ class EngineSettings:
     protocol : "SEMI2K" (two parties, triples from a dealer), "CHEETAH" (two parties alone) or "ABY3" (three parties).
     ring_bits : bits of the ring.
     fraction_bits : bits after the point.
+    exponential_squarings : k of e^x = (1 + x / 2^k)^(2^k).
     """
 
     protocol: Protocol
     ring_bits: int
     fraction_bits: int
+    exponential_squarings: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
