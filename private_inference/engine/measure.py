@@ -2,8 +2,8 @@
 
     measure_cost(model, ids)  ->  MeasuredCost: bytes, messages, seconds, and how far the output is from torch
 
-Options are those of `estimate_cost`, which says the bytes and messages of one context under `semi2k-fm64` (k = 8) without running it. Weights
-and inputs are secret; shapes, masks and scales are public (`question`). Token ids are looked up by the client, in plaintext.
+Options are those of `estimate_cost`, which says the bytes and messages of one context under `semi2k-fm64` (k = 8) without running it.
+Weights and inputs are secret; shapes, masks and scales are public (`question`). Token ids are looked up by the client, in plaintext.
 
 Cost: seconds to minutes. Bytes are those of the online phase: SEMI2K gets its multiplication triples from a dealer, whose work isn't
 counted. SEMI2K's depend on shapes alone, not on weights; ABY3's change by a few percent from run to run. Messages are what one party
