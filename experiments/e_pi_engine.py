@@ -25,13 +25,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from experiments.results_file import write_results
 from private_inference.config import PIGPTConfig
-from private_inference.cost import CostEstimate, estimate_cost
+from private_inference.cost.estimate import CostEstimate, estimate_cost
+from private_inference.cost.execution import PackingLayout, Projections, SecureScore
+from private_inference.cost.public_shift import calibrate_public_shift
 from private_inference.engine.measure import MeasuredCost, measure_cost
 from private_inference.engine.question import Protocol
-from private_inference.execution import PackingLayout, Projections, SecureScore
-from private_inference.folding import fold
+from private_inference.folding.fold import fold
 from private_inference.gpt import PIGPT
-from private_inference.public_shift import calibrate_public_shift
 
 Row = dict[str, object]
 Shape = tuple[int, int, int]  # width, heads, positions

@@ -31,14 +31,14 @@ from torch import Tensor
 from mechanisms.errors import EngineError
 from mechanisms.json_ready import JsonValue, json_record
 from mechanisms.validation import one_of, positive, whole_number
-from private_inference.block_parts import Scaled, Scaling, scaling_of
+from private_inference.cost.block_parts import Scaled, Scaling, scaling_of
+from private_inference.cost.execution import Execution, PackingLayout, Projections, SecureScore, execution_of
+from private_inference.cost.public_shift import ShiftCalibration
 from private_inference.engine.convert import Measurable, blocks_of, secure_model
 from private_inference.engine.plaintext import largest_difference, plain_output, score_of, secure_input, with_score
 from private_inference.engine.question import EngineSettings, Protocol, SecureModel
 from private_inference.engine.run import EngineAnswer, ask_engine
-from private_inference.execution import Execution, PackingLayout, Projections, SecureScore, execution_of
-from private_inference.folded_gpt import FoldedBlock
-from private_inference.public_shift import ShiftCalibration
+from private_inference.folding.folded_gpt import FoldedBlock
 
 _RINGS = (64, 128)
 
