@@ -8,7 +8,8 @@ tracked on held-out sequences, so the tracker never holds anything of the traini
 A run is a function of (model, recipe, penalty, corpus, rng) and of the machine's arithmetic: interrupted and resumed from its checkpoint it
 ends with the same bits.
 
-Cost, one core, 4 layers, d = 64, T = 64, batches of 8: 6 ms a step for `sm_scfuffn`, 11 for `sm_ln_gelu`, 9 with a penalty.
+Cost, half of a busy core, 4 layers, d = 64, T = 64, batches of 8, evaluations included: 15 ms a step for `sm_scfuffn`, 25 for
+`sm_ln_gelu`, 26 with a penalty.
 
 References
 ----------
