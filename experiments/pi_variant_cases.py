@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from private_inference.config import PIGPTConfig, Score
-from private_inference.penalty import EntropyPenalty, PenaltySettings
-from private_inference.tokenized_corpus import TokenizedCorpus
-from private_inference.training_plan import TrainingPlan
-from private_inference.training_recipe import TrainingRecipe
+from private_inference.heads.penalty import EntropyPenalty, PenaltySettings
+from private_inference.training.plan import TrainingPlan
+from private_inference.training.recipe import TrainingRecipe
+from private_inference.training.tokenized_corpus import TokenizedCorpus
 
 TOY = TrainingRecipe(steps=800, batch_size=8, learning_rate=3e-3)
 GUIDANCE = PenaltySettings(gamma=0.2, weight=0.1, reference="logT", mode="position", shape="hinge", reduction="mean")

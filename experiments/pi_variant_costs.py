@@ -9,12 +9,12 @@ from torch import Tensor
 from experiments.pi_variant_cases import Config, Kind
 from mechanisms.errors import FoldingError, MissingLibraryError
 from mechanisms.json_ready import JsonValue
-from private_inference.cost import estimate_cost
+from private_inference.cost.estimate import estimate_cost
 from private_inference.engine.measure import measure_cost
-from private_inference.folded_gpt import FoldedGPT
-from private_inference.folding import fold
+from private_inference.folding.fold import fold
+from private_inference.folding.folded_gpt import FoldedGPT
 from private_inference.gpt import PIGPT
-from private_inference.tokenized_corpus import TokenizedCorpus
+from private_inference.training.tokenized_corpus import TokenizedCorpus
 
 Row = dict[str, JsonValue]
 _FOLD_SEQUENCES = 16

@@ -45,7 +45,7 @@ N_PARTIES = {"SEMI2K": 2, "CHEETAH": 2, "ABY3": 3}
 
 @dataclass(frozen=True)
 class Block:
-    """What everybody knows of a block; the fields are those of `private_inference.execution` and `private_inference.block_parts`."""
+    """What everybody knows of a block; the fields are those of `cost.execution` and `cost.block_parts`."""
 
     n_head: int
     score: str

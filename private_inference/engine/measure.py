@@ -2,11 +2,12 @@
 
     measure_cost(model, ids)  ->  MeasuredCost: bytes, messages, seconds, and how far the output is from torch
 
-Options are those of `estimate_cost`, which says the same bytes and messages for `semi2k-fm64` (k = 8) without running anything. Weights
-and inputs are secret; shapes, masks and scales are public (`question`). Token ids are looked up by the client, in plaintext.
+Options are those of `estimate_cost`, which says the bytes and messages of one context under `semi2k-fm64` (k = 8) without running it.
+Weights and inputs are secret; shapes, masks and scales are public (`question`). Token ids are looked up by the client, in plaintext.
 
 Cost: seconds to minutes. Bytes are those of the online phase: SEMI2K gets its multiplication triples from a dealer, whose work isn't
-counted. They depend on shapes alone, not on weights. Messages are what one party sends, so they bound the rounds from above.
+counted. SEMI2K's depend on shapes alone, not on weights; ABY3's change by a few percent from run to run. Messages are what one party
+sends, so they bound the rounds from above.
 
 Accuracy: the engine's exponential is (1 + x / 2^k)^(2^k), k = 8 unless told, off by up to 1e-3 below 0, and wrong where a row's logits
 spread over 2^9. One more squaring halves that error for 12 more bytes an exponential (SEMI2K), until the rounding of x / 2^k is larger:
@@ -30,14 +31,14 @@ from torch import Tensor
 from mechanisms.errors import EngineError
 from mechanisms.json_ready import JsonValue, json_record
 from mechanisms.validation import one_of, positive, whole_number
-from private_inference.block_parts import Scaled, Scaling, scaling_of
+from private_inference.cost.block_parts import Scaled, Scaling, scaling_of
+from private_inference.cost.execution import Execution, PackingLayout, Projections, SecureScore, execution_of
+from private_inference.cost.public_shift import ShiftCalibration
 from private_inference.engine.convert import Measurable, blocks_of, secure_model
 from private_inference.engine.plaintext import largest_difference, plain_output, score_of, secure_input, with_score
 from private_inference.engine.question import EngineSettings, Protocol, SecureModel
 from private_inference.engine.run import EngineAnswer, ask_engine
-from private_inference.execution import Execution, PackingLayout, Projections, SecureScore, execution_of
-from private_inference.folded_gpt import FoldedBlock
-from private_inference.public_shift import ShiftCalibration
+from private_inference.folding.folded_gpt import FoldedBlock
 
 _RINGS = (64, 128)
 

@@ -19,8 +19,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from private_inference.block_parts import BlockParts
-from private_inference.execution import Execution
+from private_inference.cost.block_parts import BlockParts
+from private_inference.cost.execution import Execution
 
 Protocol = Literal["SEMI2K", "CHEETAH", "ABY3"]
 Arrays = Mapping[str, NDArray[np.float32]]

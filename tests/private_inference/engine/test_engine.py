@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from private_inference.config import PIGPTConfig
-from private_inference.cost import estimate_cost
+from private_inference.cost.estimate import estimate_cost
+from private_inference.cost.public_shift import calibrate_public_shift
 from private_inference.engine.convert import secure_model
 from private_inference.engine.measure import MeasuredCost, measure_cost
 from private_inference.engine.question import EngineSettings
 from private_inference.engine.run import ask_engine
-from private_inference.folding import fold
+from private_inference.folding.fold import fold
 from private_inference.gpt import PIGPT
-from private_inference.public_shift import calibrate_public_shift
 from tests.private_inference.engine.models import LENGTH, VOCABULARY, drawn, execution, hand_folded_model, small_model
 
 pytestmark = pytest.mark.pi

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from mechanisms.errors import EngineError
+from private_inference.cost.public_shift import calibrate_public_shift
 from private_inference.engine.measure import MeasuredCost, measure_cost
 from private_inference.engine.plaintext import secure_input, with_score
-from private_inference.public_shift import calibrate_public_shift
 from tests.private_inference.engine.conftest import FakeEngine
 from tests.private_inference.engine.models import LENGTH, VOCABULARY, WIDTH, drawn, hand_folded_block, hand_folded_model, small_model
 
