@@ -38,8 +38,8 @@ from experiments.membership_reads import ATTACKS, REGISTERED, Reads, each_as_tar
 from experiments.results_file import write_results
 from mechanisms.errors import WeakEvidenceWarning
 from privacy_audit.audits.records_game import records_bound, records_posterior, targets_of
-from private_inference.corpus import standard_library
-from private_inference.tokenized_corpus import tokenize_corpus
+from private_inference.training.corpus import standard_library
+from private_inference.training.tokenized_corpus import tokenize_corpus
 
 Row = dict[str, object]
 

@@ -147,10 +147,10 @@ if TYPE_CHECKING:
     from private_inference import PIGPTConfig as PIGPTConfig
     from private_inference import attention_entropy as attention_entropy
     from private_inference import causal_max_entropy as causal_max_entropy
-    from private_inference import census as census
     from private_inference import estimate_cost as estimate_cost
     from private_inference import fold as fold
     from private_inference import measure_cost as measure_cost
+    from private_inference.cost import census as census
     from synth import AdaptiveRecipe as AdaptiveRecipe
     from synth import BinaryTreeMarginals as BinaryTreeMarginals
     from synth import BuyBounds as BuyBounds

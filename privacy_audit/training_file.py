@@ -1,6 +1,6 @@
 """The TOML file of `attention train`, validated: an unknown key is an error that names the key. Every key has a default.
 
-recipe = "toy_guided"            # a name of private_inference.recipes; the tables below change parts of it
+recipe = "toy_guided"            # a name of private_inference.training.recipes; the tables below change parts of it
 seed = 0
 
 [model]
@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 if TYPE_CHECKING:
-    from private_inference.recipes import NamedRecipe
+    from private_inference.training.recipes import NamedRecipe
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -141,7 +141,7 @@ class TrainingFile(_Table):
         from dataclasses import replace
 
         from mechanisms.validation import one_of
-        from private_inference.recipes import GUIDANCE, RECIPES
+        from private_inference.training.recipes import GUIDANCE, RECIPES
 
         named = RECIPES[one_of(tuple(RECIPES), recipe=self.recipe)]
         changed = {name: getattr(self.model, name) for name in ("variant", "temperature_init", "init_std") if getattr(self.model, name)}

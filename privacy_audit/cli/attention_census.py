@@ -20,8 +20,8 @@ from privacy_audit.cli.attention_model import (
 )
 
 if TYPE_CHECKING:
-    from private_inference.block_parts import Fold
-    from private_inference.census import AttentionCount, Census
+    from private_inference.cost.block_parts import Fold
+    from private_inference.cost.census import AttentionCount, Census
 
 
 def census(
@@ -38,7 +38,7 @@ def census(
 ) -> None:
     """Operations of a model for one context; without options GPT-2 small."""
     from privacy_audit.cli.output import print_json
-    from private_inference.census import census as count_operations
+    from private_inference.cost.census import census as count_operations
 
     model = model_config(config, context, layers=layers, heads=heads, width=width, vocabulary=vocabulary, variant=variant)
     counted = count_operations(model, context, fold=cast("Fold", fold), attention_count=cast("AttentionCount", count))
@@ -50,7 +50,7 @@ def census(
 
 def _print(counted: Census) -> None:
     from privacy_audit.cli.output import print_rows
-    from private_inference.cost_text import census_figures, census_table
+    from private_inference.cost.text import census_figures, census_table
 
     print_rows(*census_figures(counted))
     typer.echo("\n" + "\n".join(census_table(counted)))

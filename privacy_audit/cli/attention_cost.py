@@ -21,11 +21,11 @@ from privacy_audit.cli.attention_model import (
 )
 
 if TYPE_CHECKING:
-    from private_inference.block_parts import Fold, Scaling
-    from private_inference.cost import CostEstimate
-    from private_inference.cost_comparison import CostComparison
-    from private_inference.execution import PackingLayout, Projections, SecureScore
-    from private_inference.network import Network
+    from private_inference.cost.block_parts import Fold, Scaling
+    from private_inference.cost.comparison import CostComparison
+    from private_inference.cost.estimate import CostEstimate
+    from private_inference.cost.execution import PackingLayout, Projections, SecureScore
+    from private_inference.cost.network import Network
 
 
 def cost(
@@ -50,8 +50,8 @@ def cost(
 ) -> None:
     """Bytes, messages and latency of one private inference; without options GPT-2 small."""
     from privacy_audit.cli.output import print_json
-    from private_inference.cost import estimate_cost
-    from private_inference.cost_comparison import compare
+    from private_inference.cost.comparison import compare
+    from private_inference.cost.estimate import estimate_cost
 
     model = model_config(config, context, layers=layers, heads=heads, width=width, vocabulary=vocabulary, variant=variant)
     link = _network(network)
@@ -82,7 +82,7 @@ def cost(
 def _network(text: str) -> str | Network:
     if "," not in text:
         return text
-    from private_inference.network import Network
+    from private_inference.cost.network import Network
 
     try:
         megabits, milliseconds = (float(part) for part in text.split(","))
@@ -93,7 +93,7 @@ def _network(text: str) -> str | Network:
 
 def _print(estimate: CostEstimate, comparisons: list[CostComparison]) -> None:
     from privacy_audit.cli.output import print_rows, print_sentences
-    from private_inference.cost_text import cost_figures, cost_table
+    from private_inference.cost.text import cost_figures, cost_table
 
     print_rows(*cost_figures(estimate))
     typer.echo("\n" + "\n".join(cost_table(estimate)))

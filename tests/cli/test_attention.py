@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from private_inference.census import census
 from private_inference.config import PIGPTConfig
-from private_inference.cost import estimate_cost
+from private_inference.cost.census import census
+from private_inference.cost.estimate import estimate_cost
 from tests.cli.running import run_cli
 
 GPT2 = PIGPTConfig(n_layer=12, n_head=12, n_embd=768, block_size=128, vocab_size=50257)

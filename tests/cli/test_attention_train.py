@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from privacy_audit.cli.attention_train import train
 from privacy_audit.training_file import read_training_file
 from private_inference.config import PIGPTConfig
-from private_inference.saved_model import load_model
-from private_inference.tokenizer import BytePairTokenizer
+from private_inference.training.saved_model import load_model
+from private_inference.training.tokenizer import BytePairTokenizer
 
 pytest.importorskip("tokenizers")
 
