@@ -20,7 +20,7 @@ So guiding gains 5.2 % over SM+ScFuFFN at its own best, 6.1 % by the same recipe
 the papers' recipe, it is 48.08 for SM+ScFuFFN, 46.10 guided, 39.66 for SM+LN+G (seeds 0 to 2).
 
 How they were found. On seeds 10 and 11: rates 2e-3 to 1.6e-2, initial weights 0.02 to 0.15, beta2 0.95, temperatures from 0.03 to 0.3,
-gamma 0.05 to 0.2, weight 0.03, theta from 0.4, a weight that fades from half of the steps on. SM+LN+G has 42.95, 39.89, 50.66, 60.41 at
+gamma 0.1 and 0.2, weight 0.03, theta from 0.4, a weight that fades from half of the steps on. SM+LN+G has 42.95, 39.89, 50.66, 60.41 at
 rates 2, 3, 5, 8e-3, 43.79 at 5e-3 with beta2 0.95, and 69 and 44 from initial weights of 0.02 and 0.1: its recipe stays the papers'.
 A toy's ranks say nothing about GPT-2 small, where SM+LN+G is far ahead.
 
