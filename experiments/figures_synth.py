@@ -49,7 +49,8 @@ def peers(rows: list[Row]) -> str:
     cases = list(dict.fromkeys((row["table"], row["epsilon"]) for row in rows))
     cells = []
     for name, epsilon in sorted(cases, key=lambda case: (str(case[0]), number_from_json(case[1]))):
-        cells.append([str(name), f"{number_from_json(epsilon):g}", *(_peer(found.get((name, epsilon, method))) for method in ("mst", "aim"))])
+        errors = [_peer(found.get((name, epsilon, method))) for method in ("mst", "aim")]
+        cells.append([str(name), f"{number_from_json(epsilon):g}", *errors])
     return table(["table", "epsilon", "MST: average TV, largest TV", "AIM: average TV, largest TV"], cells)
 
 

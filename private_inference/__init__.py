@@ -32,6 +32,17 @@ if TYPE_CHECKING:
     from private_inference.heads.guided_loss import GuidedLoss as GuidedLoss
     from private_inference.heads.penalty import EntropyPenalty as EntropyPenalty
     from private_inference.heads.tracker import EntropyTracker as EntropyTracker
+    from private_inference.training.corpus import standard_library as standard_library
+    from private_inference.training.corpus import text_folder as text_folder
+    from private_inference.training.private_training import train_private as train_private
+    from private_inference.training.recipe import TrainingRecipe as TrainingRecipe
+    from private_inference.training.result import TrainingResult as TrainingResult
+    from private_inference.training.saved_model import load_model as load_model
+    from private_inference.training.saved_model import save_model as save_model
+    from private_inference.training.sequence_signals import sequence_losses as sequence_losses
+    from private_inference.training.tokenized_corpus import TokenizedCorpus as TokenizedCorpus
+    from private_inference.training.tokenized_corpus import tokenize_corpus as tokenize_corpus
+    from private_inference.training.train import train_model as train_model
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -61,5 +72,16 @@ __getattr__, __dir__ = lazy_names(
         "load_profile": "private_inference.cost.profile_file",
         "calibrate_public_shift": "private_inference.cost.public_shift",
         "EntropyTracker": "private_inference.heads.tracker",
+        "standard_library": "private_inference.training.corpus",
+        "text_folder": "private_inference.training.corpus",
+        "tokenize_corpus": "private_inference.training.tokenized_corpus",
+        "TokenizedCorpus": "private_inference.training.tokenized_corpus",
+        "TrainingRecipe": "private_inference.training.recipe",
+        "TrainingResult": "private_inference.training.result",
+        "train_model": "private_inference.training.train",
+        "train_private": "private_inference.training.private_training",
+        "save_model": "private_inference.training.saved_model",
+        "load_model": "private_inference.training.saved_model",
+        "sequence_losses": "private_inference.training.sequence_signals",
     },
 )
