@@ -68,15 +68,16 @@ def test_front_is_what_nothing_beats(points: list[tuple[int, int]]):
 
 @given(PLACES)
 def test_spread_names_dont_touch_and_keep_their_order(places: list[float]):
-    moved = spread(places, 0.1)
+    moved = spread(places, 0.05, 0.0, 1.0)
     order = sorted(range(len(places)), key=lambda i: places[i])
-    assert np.all(np.diff([moved[i] for i in order]) >= 0.1 - 1e-9)
-    assert np.mean(moved) == pytest.approx(np.mean(places))
+    assert np.all(np.diff([moved[i] for i in order]) >= 0.05 - 1e-9)
+    assert -1e-9 <= min(moved) <= max(moved) <= 1 + 1e-9
 
 
-def test_spread_leaves_alone_what_has_room():
-    assert spread([0.5, 0.0, 1.0], 0.25) == [0.5, 0.0, 1.0]
-    assert spread([0.0, 0.1, 5.0], 1.0) == pytest.approx([-0.45, 0.55, 5.0])
+def test_spread_moves_no_more_than_it_must():
+    assert spread([0.5, 0.0, 1.0], 0.25, 0.0, 1.0) == [0.5, 0.0, 1.0]
+    assert spread([0.4, 0.5, 0.9], 0.2, 0.0, 1.0) == pytest.approx([0.35, 0.55, 0.9])
+    assert spread([0.0, 0.1], 0.2, 0.0, 1.0) == pytest.approx([0.0, 0.2])
 
 
 def trained(case: str, seed: int, perplexity: float, top: float = 0.5, near_uniform: float = 0.0, status: str = "finished") -> Row:
