@@ -26,9 +26,9 @@ from experiments.results_file import write_results
 from mechanisms.randomness import as_generator
 from private_inference.config import PIGPTConfig
 from private_inference.gpt import PIGPT
-from private_inference.guided_loss import GuidedLoss
-from private_inference.penalty import EntropyPenalty
-from private_inference.tracker import EntropyTracker
+from private_inference.heads.guided_loss import GuidedLoss
+from private_inference.heads.penalty import EntropyPenalty
+from private_inference.heads.tracker import EntropyTracker
 
 Row = dict[str, object]
 

@@ -5,7 +5,7 @@ Predicted half-widths at beta = 0.05 for n = 1e5 and 1e6 records and 1 to 1e5 qu
 case. Then every method, and the plain sample with Hoeffding's interval for k fixed queries, is put before two analysts, 20,000 records, k =
 100, 1,000, 10,000; multiplicative weights on a universe of 256 cells. Expected: the transfer theorem 0.073, 0.135, 0.248 for these k at n =
 1e5 (splitting 0.064, 0.230, 0.803), theorem 1 less than half of it; intervals of all methods hold in at least 95 % of runs, those of the
-plain sample never from k = 1,000 on. About 10 minutes on one core.
+plain sample never. About 10 minutes on one core.
 
 Run: python experiments/e_adaptive_queries.py [--quick]
 """

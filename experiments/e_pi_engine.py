@@ -6,7 +6,7 @@ inputs Normal(0, 1), every matrix drawn anew; bytes depend on shapes alone. Expe
 SM+LN+G, 56.669 for SM+LN+R, 51.951 for SM+LN, 48.955 for SM+ScFuFFN, 16.081 with a reciprocal a row, 15.623 for attention alone, 10.904
 packed in 4, 45.029 for SM+LN+G with a reciprocal a row; messages 257, 220, 212, 148, 140, 136, 496 (one by one; 184 at once) and 249;
 estimates equal to the byte and the message. Then whole small models with their logits, one of them folded with boundaries between segments,
-and other protocols, for which there is no estimate. About 4 minutes.
+and other protocols, for which there is no estimate. About 5 minutes.
 
 Run: make pi-engine; python experiments/e_pi_engine.py [--quick]
 """
@@ -25,13 +25,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from experiments.results_file import write_results
 from private_inference.config import PIGPTConfig
-from private_inference.cost import CostEstimate, estimate_cost
+from private_inference.cost.estimate import CostEstimate, estimate_cost
+from private_inference.cost.execution import PackingLayout, Projections, SecureScore
+from private_inference.cost.public_shift import calibrate_public_shift
 from private_inference.engine.measure import MeasuredCost, measure_cost
 from private_inference.engine.question import Protocol
-from private_inference.execution import PackingLayout, Projections, SecureScore
-from private_inference.folding import fold
+from private_inference.folding.fold import fold
 from private_inference.gpt import PIGPT
-from private_inference.public_shift import calibrate_public_shift
 
 Row = dict[str, object]
 Shape = tuple[int, int, int]  # width, heads, positions

@@ -39,8 +39,8 @@ from experiments.results_file import write_results
 from mechanisms.errors import WeakEvidenceWarning
 from privacy_audit.audits.records_game import guesses_per_side, records_bound, records_posterior, targets_of
 from privacy_audit.estimate.one_run import one_run_bound
-from private_inference.corpus import standard_library
-from private_inference.tokenized_corpus import tokenize_corpus
+from private_inference.training.corpus import standard_library
+from private_inference.training.tokenized_corpus import tokenize_corpus
 
 Row = dict[str, object]
 

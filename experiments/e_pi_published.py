@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from experiments.results_file import write_results
-from private_inference.block_parts import Fold, Scaling
 from private_inference.config import PIGPTConfig
-from private_inference.cost import CostEstimate, estimate_cost
-from private_inference.cost_comparison import compare
-from private_inference.execution import Projections, SecureScore
-from private_inference.inference_program import program_of
+from private_inference.cost.block_parts import Fold, Scaling
+from private_inference.cost.comparison import compare
+from private_inference.cost.estimate import CostEstimate, estimate_cost
+from private_inference.cost.execution import Projections, SecureScore
+from private_inference.cost.program import program_of
 
 Row = dict[str, object]
 CODE_VOCABULARY, BOOKS_VOCABULARY = 50257, 16384

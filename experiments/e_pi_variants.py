@@ -33,11 +33,11 @@ from experiments.pi_variant_costs import Row, costs_of
 from experiments.pi_variants_picture import draw
 from experiments.results_file import RESULTS, read_results, write_results
 from mechanisms.json_ready import json_ready
-from private_inference.corpus import standard_library
-from private_inference.evaluation import Evaluation
-from private_inference.tokenized_corpus import TokenizedCorpus, tokenize_corpus
-from private_inference.training import train_model
-from private_inference.training_result import TrainingResult
+from private_inference.training.corpus import standard_library
+from private_inference.training.evaluation import Evaluation
+from private_inference.training.result import TrainingResult
+from private_inference.training.tokenized_corpus import TokenizedCorpus, tokenize_corpus
+from private_inference.training.train import train_model
 
 NAME = "e_pi_variants"
 

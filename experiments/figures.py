@@ -12,6 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from experiments.figures_adaptive import TABLES as ADAPTIVE_TABLES
+from experiments.figures_attention import TABLES as ATTENTION_TABLES
 from experiments.figures_continual import TABLES as CONTINUAL_TABLES
 from experiments.figures_synth import TABLES as SYNTH_TABLES
 from experiments.markdown import table as markdown_table
@@ -180,6 +182,8 @@ TABLES: dict[str, Callable[[list[Row]], str]] = {
     "e_n_leaked": n_leaked,
     "e_distribution_tabular": distribution,
     "e_defenses": defenses,
+    **ADAPTIVE_TABLES,
+    **ATTENTION_TABLES,
     **CONTINUAL_TABLES,
     **SYNTH_TABLES,
 }

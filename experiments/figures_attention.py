@@ -49,8 +49,27 @@ def both(rows: list[Row]) -> str:
     return f"{ladder(rows)}\n\n{published(rows)}"
 
 
+def engine(rows: list[Row]) -> str:
+    """Each block type at d = 128, then whole models, then other protocols, which have no estimate: measured, estimated, off by."""
+    blocks = [row for row in rows if row["protocol"] == "SEMI2K" and not row["output"] and row["n_embd"] == 128]
+    whole = [row for row in rows if row["output"]]
+    others = [row for row in rows if row["protocol"] != "SEMI2K"]
+    cells = [[row["name"], *_measured(row)] for row in blocks]
+    cells += [[f"{row['name']}, {row['n_layer']} layers with logits, d = {row['n_embd']}", *_measured(row)] for row in whole]
+    cells += [[f"{row['name']}, {row['protocol']}, d = {row['n_embd']}", *_measured(row)] for row in others]
+    return table(["block", "MB sent by one party", "messages", "estimate / measured, bytes and messages", "output off by"], cells)
+
+
+def _measured(row: Row) -> list[str]:
+    ratios = "no estimate"
+    if "estimated_bytes_sent" in row:
+        ratios = " and ".join(f"{_number(row, f'estimated_over_measured_{what}'):.4f}" for what in ("bytes", "messages"))
+    megabytes, messages = f"{_number(row, 'bytes_sent') / 1e6:.3f}", f"{_number(row, 'messages'):,.0f}"
+    return [megabytes, messages, ratios, f"{_number(row, 'largest_difference'):.1e}"]
+
+
 def _number(row: Row, name: str) -> float:
     return number_from_json(row[name])
 
 
-TABLES: dict[str, Callable[[list[Row]], str]] = {"e_pi_published": both}
+TABLES: dict[str, Callable[[list[Row]], str]] = {"e_pi_published": both, "e_pi_engine": engine}

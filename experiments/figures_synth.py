@@ -43,4 +43,23 @@ def _shown(row: Row, name: str, style: str) -> str:
     return format(number_from_json(row[name]), style) if name in row else ""
 
 
-TABLES: dict[str, Callable[[list[Row]], str]] = {"e_private_gsd": survey_tables, "bench_synth": speed}
+def peers(rows: list[Row]) -> str:
+    """What MST and AIM reach, and the CPU time of each."""
+    found = {(row["table"], row["epsilon"], row["method"]): row for row in rows}
+    cases = list(dict.fromkeys((row["table"], row["epsilon"]) for row in rows))
+    cells = []
+    for name, epsilon in sorted(cases, key=lambda case: (str(case[0]), number_from_json(case[1]))):
+        cells.append([str(name), f"{number_from_json(epsilon):g}", *(_peer(found.get((name, epsilon, method))) for method in ("mst", "aim"))])
+    return table(["table", "epsilon", "MST: average TV, largest TV", "AIM: average TV, largest TV"], cells)
+
+
+def _peer(row: Row | None) -> str:
+    if row is None:
+        return ""
+    if "ended" in row:
+        return str(row["ended"])
+    avg, largest = _error(row)
+    return f"{avg:.4f}, {largest:.2f} ({number_from_json(row['cpu_seconds']):,.0f} CPU s)"
+
+
+TABLES: dict[str, Callable[[list[Row]], str]] = {"e_private_gsd": survey_tables, "e_synth_peers": peers, "bench_synth": speed}

@@ -22,13 +22,13 @@ from mechanisms.json_ready import JsonValue
 from mechanisms.noise.source import SeededNoise
 from private_inference.config import PIGPTConfig
 from private_inference.gpt import PIGPT
-from private_inference.penalty import EntropyPenalty
-from private_inference.private_training import train_private
-from private_inference.sequence_signals import head_entropies, sequence_losses
-from private_inference.tokenized_corpus import TokenizedCorpus
-from private_inference.training_plan import TrainingPlan
-from private_inference.training_recipe import TrainingRecipe
-from private_inference.training_run import TrainingRun
+from private_inference.heads.penalty import EntropyPenalty
+from private_inference.training.plan import TrainingPlan
+from private_inference.training.private_training import train_private
+from private_inference.training.recipe import TrainingRecipe
+from private_inference.training.run import TrainingRun
+from private_inference.training.sequence_signals import head_entropies, sequence_losses
+from private_inference.training.tokenized_corpus import TokenizedCorpus
 
 DELTA = 1e-5
 

@@ -22,7 +22,7 @@ from attacks.scores import MembershipScores
 from attacks.shadow.run import ShadowRun
 from experiments.language_shadows import Shape
 from mechanisms.errors import WeakEvidenceWarning
-from private_inference.entropy import causal_max_entropy
+from private_inference.heads.entropy import causal_max_entropy
 
 Floats = NDArray[np.float64]
 

@@ -9,17 +9,16 @@ from torch import Tensor
 from experiments.pi_variant_cases import Config, Kind
 from mechanisms.errors import FoldingError, MissingLibraryError
 from mechanisms.json_ready import JsonValue
-from private_inference.cost import estimate_cost
+from private_inference.cost.estimate import estimate_cost
 from private_inference.engine.measure import measure_cost
-from private_inference.folded_gpt import FoldedGPT
-from private_inference.folding import fold
+from private_inference.folding.fold import fold
+from private_inference.folding.folded_gpt import FoldedGPT
 from private_inference.gpt import PIGPT
-from private_inference.inference_program import Scaling
-from private_inference.tokenized_corpus import TokenizedCorpus
+from private_inference.training.tokenized_corpus import TokenizedCorpus
 
 Row = dict[str, JsonValue]
-_PROFILE = "semi2k-fm64"
 _FOLD_SEQUENCES = 16
+_PRICED_SQUARINGS = 8
 
 
 def costs_of(model: PIGPT, corpus: TokenizedCorpus, kinds: tuple[Kind, ...], config: Config) -> list[Row]:
@@ -41,7 +40,8 @@ def costs_of(model: PIGPT, corpus: TokenizedCorpus, kinds: tuple[Kind, ...], con
 
 
 def _said(kind: Kind) -> Row:
-    return {"softmax": kind.softmax, "score": kind.score, "folded": kind.folded, "packing": kind.packing, "layout": kind.layout}
+    names = ("softmax", "score", "folded", "packing", "squarings")
+    return {name: getattr(kind, name) for name in names}
 
 
 def _fold_figures(model: PIGPT, folded: FoldedGPT, ids: Tensor) -> Row:
@@ -54,14 +54,22 @@ def _fold_figures(model: PIGPT, folded: FoldedGPT, ids: Tensor) -> Row:
 
 
 def _cost(model: PIGPT | FoldedGPT, ids: Tensor, kind: Kind) -> Row:
-    """Return bytes and messages of one party, and the largest difference of logits from torch's where they were computed in private."""
-    by_query = isinstance(model, PIGPT) and model.config.temperature_kind == "position"
-    scaling: Scaling = "weights" if by_query else "logits"  # the engine scales queries where each has a temperature
-    estimate = estimate_cost(model, len(ids), profile=_PROFILE, score=kind.score, packing=kind.packing, scaling=scaling, output=True)
+    """Return bytes and messages of one party, and how far logits are from torch's where they were computed in private."""
+    estimate = estimate_cost(model, len(ids), score=kind.score, packing=kind.packing, output=True)
     try:
-        cost = measure_cost(model, ids, score=kind.score, packing=kind.packing, layout=kind.layout, with_logits=True)
+        cost = measure_cost(model, ids, score=kind.score, packing=kind.packing, output=True, exponential_squarings=kind.squarings)
     except MissingLibraryError:
-        figures: Row = {"source": f"cost model {_PROFILE}", "bytes": estimate.bytes_one_party, "messages": estimate.messages}
-    else:
-        figures = {"source": cost.engine, "bytes": cost.bytes_sent, "messages": cost.messages, "logit_error": cost.largest_difference}
-    return figures | {"estimated_bytes": estimate.bytes_one_party}
+        if kind.squarings != _PRICED_SQUARINGS:
+            return {"source": "none", "why": f"no engine, and the cost model prices {_PRICED_SQUARINGS} squarings of the exponential"}
+        return {"source": f"cost model {estimate.profile}", "bytes": estimate.bytes_sent, "messages": estimate.messages}
+    with torch.no_grad():
+        largest = float(model(ids[None]).abs().max())
+    return {
+        "source": cost.engine,
+        "bytes": cost.bytes_sent,
+        "messages": cost.messages,
+        "logit_error": cost.largest_difference,
+        "largest_logit": largest,
+        "estimated_bytes": estimate.bytes_sent,
+        "estimated_messages": estimate.messages,
+    }

@@ -40,7 +40,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     _write_names(axes, {name: heights[name] for name in names}, {name: _right(points, name) for name in names})
     for softmax, color in COLORS.items():
         axes.plot([], [], "o", color=color, label=f"softmax: {softmax}")
-    axes.legend(loc="upper right", fontsize="small")
+    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize="small")
     figure.savefig(path, metadata={"Date": None})
 
 
@@ -56,10 +56,10 @@ def mean_perplexities(rows: Sequence[Row]) -> dict[str, float]:
 
 
 def cost_points(rows: Sequence[Row]) -> list[tuple[str, str, bool, float]]:
-    """Return (case, softmax, folded, megabytes) of every kind, once."""
+    """Return (case, softmax, folded, megabytes) of every kind that has a color, once."""
     found: dict[tuple[str, str, bool], float] = {}
     for row in rows:
-        if row["part"] == "cost" and "bytes" in row:
+        if row["part"] == "cost" and "bytes" in row and row["softmax"] in COLORS:
             found.setdefault((str(row["case"]), str(row["softmax"]), bool(row["folded"])), number_from_json(row["bytes"]) / 1e6)
     return [(*key, megabytes) for key, megabytes in found.items()]
 
@@ -94,11 +94,12 @@ def _start(places: Sequence[float], group: list[int], gap: float) -> float:
 
 
 def _ticks(axes: Axes, megabytes: Sequence[float], perplexities: Sequence[float]) -> None:
-    axes.set_xlim(0.9 * min(megabytes), 2.4 * max(megabytes))
+    low = 0.9 * min(megabytes)
+    axes.set_xlim(low, 2.4 * max(megabytes))
+    axes.set_xticks(ticks := [tick for tick in (1, 2, 3, 5, 8, 12, 20, 30, 50, 80) if low <= tick <= max(megabytes)], map(str, ticks))
     low, high = 0.97 * min(perplexities), 1.03 * max(perplexities)
     axes.set_ylim(low, high)
     axes.set_yticks(ticks := [tick for tick in (*range(20, 100, 5), *range(100, 1000, 25)) if low <= tick <= high], map(str, ticks))
-    axes.set_xticks(ticks := [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if min(megabytes) / 1.1 <= tick], map(str, ticks))
     axes.minorticks_off()
     axes.grid(color="#e3e5ea", linewidth=0.5)
 

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from mechanisms.accounting.zcdp import zcdp_delta as zcdp_delta
     from mechanisms.accounting.zcdp import zcdp_epsilon as zcdp_epsilon
     from mechanisms.accounting.zcdp import zcdp_rho as zcdp_rho
+    from mechanisms.adaptive.finite_universe import FiniteUniverse as FiniteUniverse
+    from mechanisms.adaptive.guess_and_check import GuessAndCheck as GuessAndCheck
+    from mechanisms.adaptive.holdout_scorer import reusable_holdout_scorer as reusable_holdout_scorer
+    from mechanisms.adaptive.multiplicative_weights import PrivateMultiplicativeWeights as PrivateMultiplicativeWeights
+    from mechanisms.adaptive.query_answerer import StatisticalQueryAnswerer as StatisticalQueryAnswerer
+    from mechanisms.adaptive.reusable_holdout import ReusableHoldout as ReusableHoldout
+    from mechanisms.adaptive.sparse_validate import SparseValidate as SparseValidate
+    from mechanisms.adaptive.stored_holdout import SharedHoldout as SharedHoldout
+    from mechanisms.adaptive.stored_holdout import open_reusable_holdout as open_reusable_holdout
     from mechanisms.continual.counter import ContinualCounter as ContinualCounter
     from mechanisms.continual.distinct_count import DistinctCounter as DistinctCounter
     from mechanisms.continual.histogram import HistogramCounter as HistogramCounter
@@ -58,6 +67,15 @@ __getattr__, __dir__ = lazy_names(
         "discrete_gaussian_delta": "mechanisms.accounting.discrete_curve",
         "discrete_gaussian_epsilon": "mechanisms.accounting.discrete_curve",
         "Ledger": "mechanisms.accounting.ledger",
+        "SharedHoldout": "mechanisms.adaptive.stored_holdout",
+        "FiniteUniverse": "mechanisms.adaptive.finite_universe",
+        "StatisticalQueryAnswerer": "mechanisms.adaptive.query_answerer",
+        "ReusableHoldout": "mechanisms.adaptive.reusable_holdout",
+        "open_reusable_holdout": "mechanisms.adaptive.stored_holdout",
+        "reusable_holdout_scorer": "mechanisms.adaptive.holdout_scorer",
+        "PrivateMultiplicativeWeights": "mechanisms.adaptive.multiplicative_weights",
+        "SparseValidate": "mechanisms.adaptive.sparse_validate",
+        "GuessAndCheck": "mechanisms.adaptive.guess_and_check",
         "SumSelect": "mechanisms.continual.sum_select",
         "MaxSum": "mechanisms.continual.max_sum",
         "NoiseSource": "mechanisms.noise.source",

@@ -77,17 +77,24 @@ if TYPE_CHECKING:
     from attacks import vulnerability as vulnerability
     from mechanisms import ContinualCounter as ContinualCounter
     from mechanisms import DistinctCounter as DistinctCounter
+    from mechanisms import FiniteUniverse as FiniteUniverse
     from mechanisms import FixedOrder as FixedOrder
+    from mechanisms import GuessAndCheck as GuessAndCheck
     from mechanisms import HistogramCounter as HistogramCounter
     from mechanisms import MaxSum as MaxSum
     from mechanisms import Neighboring as Neighboring
     from mechanisms import NoiseSource as NoiseSource
     from mechanisms import Participation as Participation
     from mechanisms import PrivacyGuarantee as PrivacyGuarantee
+    from mechanisms import PrivateMultiplicativeWeights as PrivateMultiplicativeWeights
+    from mechanisms import ReusableHoldout as ReusableHoldout
     from mechanisms import SecureNoise as SecureNoise
     from mechanisms import SeededNoise as SeededNoise
+    from mechanisms import SharedHoldout as SharedHoldout
     from mechanisms import SlidingWindowCounter as SlidingWindowCounter
+    from mechanisms import SparseValidate as SparseValidate
     from mechanisms import SparseVector as SparseVector
+    from mechanisms import StatisticalQueryAnswerer as StatisticalQueryAnswerer
     from mechanisms import SumSelect as SumSelect
     from mechanisms import design_training_noise as design_training_noise
     from mechanisms import discrete_gaussian_rho as discrete_gaussian_rho
@@ -99,9 +106,11 @@ if TYPE_CHECKING:
     from mechanisms import gaussian_mu as gaussian_mu
     from mechanisms import open_counter as open_counter
     from mechanisms import open_release as open_release
+    from mechanisms import open_reusable_holdout as open_reusable_holdout
     from mechanisms import permute_and_flip as permute_and_flip
     from mechanisms import plan_counter as plan_counter
     from mechanisms import plan_training_noise as plan_training_noise
+    from mechanisms import reusable_holdout_scorer as reusable_holdout_scorer
     from mechanisms import top_k as top_k
     from mechanisms import zcdp_delta as zcdp_delta
     from mechanisms import zcdp_epsilon as zcdp_epsilon
@@ -138,10 +147,10 @@ if TYPE_CHECKING:
     from private_inference import PIGPTConfig as PIGPTConfig
     from private_inference import attention_entropy as attention_entropy
     from private_inference import causal_max_entropy as causal_max_entropy
-    from private_inference import census as census
     from private_inference import estimate_cost as estimate_cost
     from private_inference import fold as fold
     from private_inference import measure_cost as measure_cost
+    from private_inference.cost import census as census
     from synth import AdaptiveRecipe as AdaptiveRecipe
     from synth import BinaryTreeMarginals as BinaryTreeMarginals
     from synth import BuyBounds as BuyBounds
@@ -237,6 +246,15 @@ _ATTACKS = (
     "run_shadow",
 )
 _MECHANISMS = (
+    "SharedHoldout",
+    "FiniteUniverse",
+    "StatisticalQueryAnswerer",
+    "ReusableHoldout",
+    "open_reusable_holdout",
+    "reusable_holdout_scorer",
+    "PrivateMultiplicativeWeights",
+    "SparseValidate",
+    "GuessAndCheck",
     "SumSelect",
     "MaxSum",
     "NoiseSource",

@@ -1,6 +1,6 @@
 """The TOML file of `attention train`, validated: an unknown key is an error that names the key. Every key has a default.
 
-recipe = "toy_guided"            # a name of private_inference.recipes; the tables below change parts of it
+recipe = "toy_guided"            # a name of private_inference.training.recipes; the tables below change parts of it
 seed = 0
 
 [model]
@@ -29,6 +29,7 @@ delta = 1e-5
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -36,7 +37,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 if TYPE_CHECKING:
-    from private_inference.recipes import NamedRecipe
+    from private_inference.training.recipes import NamedRecipe
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -140,7 +141,7 @@ class TrainingFile(_Table):
         from dataclasses import replace
 
         from mechanisms.validation import one_of
-        from private_inference.recipes import GUIDANCE, RECIPES
+        from private_inference.training.recipes import GUIDANCE, RECIPES
 
         named = RECIPES[one_of(tuple(RECIPES), recipe=self.recipe)]
         changed = {name: getattr(self.model, name) for name in ("variant", "temperature_init", "init_std") if getattr(self.model, name)}
@@ -166,10 +167,25 @@ def read_training_file(path: str | PathLike[str]) -> TrainingFile:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{file.name} is not valid TOML: {error}") from error
+    return checked_training(content, source=file.name)
+
+
+def checked_training(content: Mapping[str, object], *, source: str) -> TrainingFile:
+    """Return the settings of a table of tables.
+
+    Parameters
+    ----------
+    content : as TOML gives it.
+    source : where it came from, for messages.
+
+    Raises
+    ------
+    ValueError : an unknown key, or a value out of range.
+    """
     try:
         return TrainingFile.model_validate(content)
     except ValidationError as error:
-        raise ValueError(f"{file.name}: {_sentence(error)}") from error
+        raise ValueError(f"{source}: {_sentence(error)}") from None
 
 
 def _sentence(error: ValidationError) -> str:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from mechanisms.errors import MissingLibraryError
 from privacy_audit.config import AuditConfig, read_config
+from private_inference.engine.environment import engine_python
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -23,6 +25,19 @@ def test_tutorial(page, tmp_path, monkeypatch):
     assert code
     for block in code:
         exec(compile(block, str(page), "exec"), names)
+
+
+@pytest.mark.pi
+def test_tutorial_that_measures():
+    """Blocks marked "python engine" need the secure-computation engine, and the blocks before them."""
+    try:
+        engine_python()
+    except MissingLibraryError as error:
+        pytest.skip(str(error))
+    page, names = DOCS / "plan_private_inference.md", {"__name__": "tutorial"}
+    for block in blocks(page, "python(?: engine)?"):
+        exec(compile(block, str(page), "exec"), names)
+    assert "measured" in names
 
 
 @pytest.mark.parametrize("page", ["audit_a_training_run", "audit_by_shadow_models", "audit_a_training_distribution"])

@@ -178,6 +178,13 @@ class GaussianHoldoutNoise:
         return float(self._noise.normal(self._sigma))
 
 
+def holdout_noise(law: Law, n: int, threshold: float, sigma: float, noise: NoiseSource) -> HoldoutNoise:
+    """Return the law's noise for n holdout records."""
+    if law == "laplace":
+        return LaplaceHoldoutNoise(n, threshold, sigma, noise)
+    return GaussianHoldoutNoise(threshold, sigma, noise)
+
+
 def decimal(number: float) -> Fraction:
     """Return the number that a float prints as, exactly: 0.01 is one hundredth.
 

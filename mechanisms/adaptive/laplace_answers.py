@@ -6,7 +6,7 @@ Each of k answers gets discrete Laplace noise of scale b = 1 / (n epsilon_1), wh
     width = b (ln(k / (beta - p)) + 1) + G + rounding      G = tanh(k epsilon_1 / 4) with p = 0, or theorem 3's with p > 0
 
 of the population's value with probability 1 - beta. The first is the better one for a few queries, the second grows like sqrt(k) only.
-Without a budget epsilon_1 is the one with the narrowest intervals; Gaussian noise has narrower ones from about ten queries on.
+Without a budget epsilon_1 is the one with the narrowest intervals; Gaussian noise has narrower ones from three queries on.
 
 A budget of rho is turned into epsilon_1 = sqrt(2 rho / k), as an epsilon_1-DP step is (epsilon_1^2 / 2)-zCDP (Bun, Steinke 2016); one of
 epsilon with delta into the larger of that and epsilon / k. The sampler is exact: no delta is added anywhere. Of a budget no more is spent

@@ -36,7 +36,7 @@ from numpy.typing import ArrayLike
 
 from mechanisms.accounting.epsilon_ledger import EpsilonLedger
 from mechanisms.adaptive.holdout_budget import holdout_budget
-from mechanisms.adaptive.holdout_noise import GaussianHoldoutNoise, HoldoutNoise, LaplaceHoldoutNoise, Law, Values
+from mechanisms.adaptive.holdout_noise import Law, Values, holdout_noise
 from mechanisms.adaptive.holdout_question import HoldoutAnswer, HoldoutQuestion
 from mechanisms.adaptive.holdout_records import (
     Bounds,
@@ -115,11 +115,7 @@ class ReusableHoldout:
         self.threshold, self.law, self.privacy_unit = non_negative(threshold=threshold), law, privacy_unit
         self.budget_ = holdout_budget(self.holdout.n, sigma, law, budget=budget, epsilon=epsilon)
         self._source = noise_source(noise)
-        self._noise: HoldoutNoise = (
-            LaplaceHoldoutNoise(self.holdout.n, self.threshold, sigma, self._source)
-            if self.budget_.proved
-            else GaussianHoldoutNoise(self.threshold, sigma, self._source)
-        )
+        self._noise = holdout_noise(law, self.holdout.n, self.threshold, sigma, self._source)
         self.n_seen_ = 0
         self._fired_at: list[int] = []
         self._lock = Lock()
@@ -261,10 +257,8 @@ class ReusableHoldout:
 
     def _require_firings(self, n: int) -> None:
         if self.remaining_ < max(1, n):
-            raise BudgetExhaustedError(
-                f"{self.remaining_:,} of {self.budget_.firings:,} firings are left, which is too few; the holdout is not used any further: "
-                "a new one must be drawn from the population"
-            )
+            left = f"{self.remaining_:,} of {self.budget_.firings:,} firings are left, which is too few"
+            raise BudgetExhaustedError(f"{left}; the holdout is not used any further: a new one must be drawn from the population")
 
     def _answered(self, question: HoldoutQuestion) -> HoldoutAnswer:
         return self.shown(self.advance(self.checked(question)[None])[0])

@@ -20,8 +20,8 @@ from privacy_audit.cli.attention_model import (
 )
 
 if TYPE_CHECKING:
-    from private_inference.block_parts import Fold
-    from private_inference.census import AttentionCount, Census
+    from private_inference.cost.block_parts import Fold
+    from private_inference.cost.census import AttentionCount, Census
 
 
 def census(
@@ -38,7 +38,7 @@ def census(
 ) -> None:
     """Operations of a model for one context; without options GPT-2 small."""
     from privacy_audit.cli.output import print_json
-    from private_inference.census import census as count_operations
+    from private_inference.cost.census import census as count_operations
 
     model = model_config(config, context, layers=layers, heads=heads, width=width, vocabulary=vocabulary, variant=variant)
     counted = count_operations(model, context, fold=cast("Fold", fold), attention_count=cast("AttentionCount", count))
@@ -50,15 +50,7 @@ def census(
 
 def _print(counted: Census) -> None:
     from privacy_audit.cli.output import print_rows
+    from private_inference.cost.text import census_figures, census_table
 
-    print_rows(
-        ("program", counted.program),
-        (
-            "FLOPs",
-            f"FFN {counted.ffn_flops / 1e9:.4f}e9, attention {counted.attention_flops / 1e9:.4f}e9 ({counted.attention_count} count)",
-        ),
-    )
-    typer.echo(f"\n{'operation':<20}{'kind':<20}{'matrices':>9}  {'of shape':<17}{'elements':>12}")
-    for row in counted.rows:
-        shape = " x ".join(map(str, row.shape))
-        typer.echo(f"{row.name:<20}{row.kind:<20}{row.matrices:>9}  {shape:<17}{row.elements:>12,}")
+    print_rows(*census_figures(counted))
+    typer.echo("\n" + "\n".join(census_table(counted)))

@@ -21,11 +21,11 @@ from privacy_audit.cli.attention_model import (
 )
 
 if TYPE_CHECKING:
-    from private_inference.block_parts import Fold, Scaling
-    from private_inference.cost import CostEstimate
-    from private_inference.cost_comparison import CostComparison
-    from private_inference.execution import PackingLayout, Projections, SecureScore
-    from private_inference.network import Network
+    from private_inference.cost.block_parts import Fold, Scaling
+    from private_inference.cost.comparison import CostComparison
+    from private_inference.cost.estimate import CostEstimate
+    from private_inference.cost.execution import PackingLayout, Projections, SecureScore
+    from private_inference.cost.network import Network
 
 
 def cost(
@@ -50,8 +50,8 @@ def cost(
 ) -> None:
     """Bytes, messages and latency of one private inference; without options GPT-2 small."""
     from privacy_audit.cli.output import print_json
-    from private_inference.cost import estimate_cost
-    from private_inference.cost_comparison import compare
+    from private_inference.cost.comparison import compare
+    from private_inference.cost.estimate import estimate_cost
 
     model = model_config(config, context, layers=layers, heads=heads, width=width, vocabulary=vocabulary, variant=variant)
     link = _network(network)
@@ -82,7 +82,7 @@ def cost(
 def _network(text: str) -> str | Network:
     if "," not in text:
         return text
-    from private_inference.network import Network
+    from private_inference.cost.network import Network
 
     try:
         megabits, milliseconds = (float(part) for part in text.split(","))
@@ -93,37 +93,10 @@ def _network(text: str) -> str | Network:
 
 def _print(estimate: CostEstimate, comparisons: list[CostComparison]) -> None:
     from privacy_audit.cli.output import print_rows, print_sentences
+    from private_inference.cost.text import cost_figures, cost_table
 
-    one = estimate.bytes_sent
-    shares = "" if one is None else f"; {one / 1e9:.4g} GB sent by one"
-    latency = estimate.latency
-    terms = {"rounds": latency.rounds, "transfer": latency.transfer, "compute": latency.compute}
-    rows = [
-        ("program", estimate.program),
-        ("profile", estimate.profile_words),
-        ("bytes", f"{estimate.bytes_both / 1e9:.4g} GB by both parties{shares}"),
-        ("messages", "unknown" if estimate.messages is None else f"{estimate.messages:,} sent by one party"),
-        ("latency", ", ".join(f"{name} {_seconds(term)}" for name, term in terms.items()) + f" ({latency.network.words})"),
-    ]
-    if estimate.published_seconds is not None:
-        rows.append(("as published", f"{estimate.published_seconds / 60:.2f} minutes on the profile's own machines"))
-    print_rows(*rows)
-    _print_parts(estimate)
+    print_rows(*cost_figures(estimate))
+    typer.echo("\n" + "\n".join(cost_table(estimate)))
     if comparisons:
         print_sentences("Compared:", [comparison.words for comparison in comparisons])
     print_sentences("To know:", estimate.notes)
-
-
-def _seconds(term: float | None) -> str:
-    return "unknown" if term is None else f"{term:.3g} s"
-
-
-def _print_parts(estimate: CostEstimate) -> None:
-    typer.echo(f"\n{'operation':<20}{'kind':<20}{'GB, both':>10}{'share':>8}{'messages':>12}")
-    for row in estimate.rows:
-        if row.included_in is not None:
-            typer.echo(f"{row.name:<20}{row.kind:<20}  in the price of {row.included_in}")
-            continue
-        messages = "unknown" if row.messages is None else f"{row.messages:,}"
-        share = row.bytes_both / estimate.bytes_both
-        typer.echo(f"{row.name:<20}{row.kind:<20}{row.bytes_both / 1e9:>10.4g}{share:>8.1%}{messages:>12}")

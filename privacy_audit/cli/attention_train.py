@@ -13,9 +13,9 @@ import typer
 if TYPE_CHECKING:
     from privacy_audit.cli.progress import Progress
     from privacy_audit.training_file import TrainingFile
-    from private_inference.private_training import PrivateTrainingResult
-    from private_inference.tokenized_corpus import TokenizedCorpus
-    from private_inference.training_result import TrainingResult
+    from private_inference.training.private_training import PrivateTrainingResult
+    from private_inference.training.result import TrainingResult
+    from private_inference.training.tokenized_corpus import TokenizedCorpus
 
 CHECKPOINT = "checkpoint.npz"
 
@@ -35,7 +35,7 @@ def train(
     """Train a model that is cheap under private inference."""
     from privacy_audit.cli.output import print_json
     from privacy_audit.cli.progress import progress_bar
-    from private_inference.training_folder import training_record, write_training_folder
+    from private_inference.training.folder import training_record, write_training_folder
 
     settings = _settings(config, recipe=recipe, folder=text, vocab_size=vocabulary, steps=steps, seed=seed)
     with progress_bar() as progress:
@@ -51,22 +51,22 @@ def train(
 
 
 def _settings(config: Path | None, **options: str | int | Path | None) -> TrainingFile:
-    from privacy_audit.training_file import CorpusTable, RecipeTable, TrainingFile, read_training_file
+    from privacy_audit.training_file import checked_training, read_training_file
 
     given = {name: value for name, value in options.items() if value is not None}
     if config is not None:
         if given:
             raise ValueError("give either CONFIG.toml, or options of the training; the file has a key for each of them")
         return read_training_file(config)
-    corpus = {name: str(given[name]) if name == "folder" else given[name] for name in ("folder", "vocab_size") if name in given}
-    top = {name: given[name] for name in ("recipe", "seed") if name in given}
-    steps = {"steps": given["steps"]} if "steps" in given else {}
-    return TrainingFile.model_validate({**top, "corpus": CorpusTable.model_validate(corpus), "training": RecipeTable.model_validate(steps)})
+    content: dict[str, object] = {name: given[name] for name in ("recipe", "seed") if name in given}
+    content["corpus"] = {name: str(given[name]) if name == "folder" else given[name] for name in ("folder", "vocab_size") if name in given}
+    content["training"] = {"steps": given["steps"]} if "steps" in given else {}
+    return checked_training(content, source="options")
 
 
 def _corpus(settings: TrainingFile, beside: Path) -> TokenizedCorpus:
-    from private_inference.corpus import standard_library, text_folder
-    from private_inference.tokenized_corpus import tokenize_corpus
+    from private_inference.training.corpus import standard_library, text_folder
+    from private_inference.training.tokenized_corpus import tokenize_corpus
 
     table = settings.corpus
     if table.folder is None:
@@ -81,8 +81,8 @@ def _train(
 ) -> TrainingResult | PrivateTrainingResult:
     from dataclasses import replace
 
-    from private_inference.private_training import train_private
-    from private_inference.training import train_model
+    from private_inference.training.private_training import train_private
+    from private_inference.training.train import train_model
 
     named, shape, private = settings.named(), settings.model, settings.private
     config = named.config(
@@ -127,7 +127,7 @@ def _train(
 
 def _print(result: TrainingResult | PrivateTrainingResult, corpus: TokenizedCorpus, out: Path) -> None:
     from privacy_audit.cli.output import print_rows, print_sentences
-    from private_inference.private_training import PrivateTrainingResult
+    from private_inference.training.private_training import PrivateTrainingResult
 
     training = result.training if isinstance(result, PrivateTrainingResult) else result
     found = training.evaluation

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from private_inference.attention import CausalAttention
-from private_inference.block_parts import BlockParts, Scaling, parts_of_config, parts_of_folded
+from private_inference.cost.block_parts import BlockParts, Scaling, parts_of_config, parts_of_folded
+from private_inference.cost.execution import Execution
+from private_inference.cost.public_shift import ShiftCalibration
 from private_inference.engine.question import Arrays, SecureBlock, SecureModel
-from private_inference.execution import Execution
 from private_inference.feedforward import WideFeedforward
-from private_inference.folded_gpt import FoldedBlock, FoldedGPT
+from private_inference.folding.folded_gpt import FoldedBlock, FoldedGPT
 from private_inference.gpt import PIGPT, Block
 from private_inference.leaves import Gain, HeadTemperature
-from private_inference.public_shift import ShiftCalibration
 
 Measurable = PIGPT | FoldedGPT | Block | FoldedBlock
 _Named = dict[str, NDArray[np.float64]]

@@ -45,7 +45,7 @@ N_PARTIES = {"SEMI2K": 2, "CHEETAH": 2, "ABY3": 3}
 
 @dataclass(frozen=True)
 class Block:
-    """What everybody knows of a block; the fields are those of `private_inference.execution` and `private_inference.block_parts`."""
+    """What everybody knows of a block; the fields are those of `cost.execution` and `cost.block_parts`."""
 
     n_head: int
     score: str
@@ -271,6 +271,7 @@ def engine_config(known: dict[str, object]) -> libspu.RuntimeConfig:
     kind, field = getattr(libspu.ProtocolKind, str(known["protocol"])), getattr(libspu.FieldType, f"FM{known['ring_bits']}")
     config = libspu.RuntimeConfig(protocol=kind, field=field)
     config.fxp_fraction_bits = int(str(known["fraction_bits"]))
+    config.fxp_exp_iters = int(str(known["exponential_squarings"]))
     return config
 
 

@@ -2,14 +2,16 @@
 
     measure_cost(model, ids)  ->  MeasuredCost: bytes, messages, seconds, and how far the output is from torch
 
-Options are those of `estimate_cost`, which says the same bytes and messages for `semi2k-fm64` without running anything. Weights and inputs
-are secret; shapes, masks and scales are public (`question`). Token ids are looked up by the client, in plaintext.
+Options are those of `estimate_cost`, which says the bytes and messages of one context under `semi2k-fm64` (k = 8) without running it.
+Weights and inputs are secret; shapes, masks and scales are public (`question`). Token ids are looked up by the client, in plaintext.
 
 Cost: seconds to minutes. Bytes are those of the online phase: SEMI2K gets its multiplication triples from a dealer, whose work isn't
-counted. They depend on shapes alone, not on weights. Messages are what one party sends, so they bound the rounds from above.
+counted. SEMI2K's depend on shapes alone, not on weights; ABY3's change by a few percent from run to run. Messages are what one party
+sends, so they bound the rounds from above.
 
-Accuracy: the engine's exponential is (1 + x / 2^8)^(2^8), off by up to 1e-3 below 0, and wrong where a row's logits spread over 2^9. Its
-tanh, and so its GELU, is off by a few 1e-3 as well.
+Accuracy: the engine's exponential is (1 + x / 2^k)^(2^k), k = 8 unless told, off by up to 1e-3 below 0, and wrong where a row's logits
+spread over 2^9. One more squaring halves that error for 12 more bytes an exponential (SEMI2K), until the rounding of x / 2^k is larger:
+with 18 bits after the point k = 10 is best. Its tanh, and so its GELU, is off by a few 1e-3 as well, whatever k is.
 
 References
 ----------
@@ -29,14 +31,14 @@ from torch import Tensor
 from mechanisms.errors import EngineError
 from mechanisms.json_ready import JsonValue, json_record
 from mechanisms.validation import one_of, positive, whole_number
-from private_inference.block_parts import Scaled, Scaling, scaling_of
+from private_inference.cost.block_parts import Scaled, Scaling, scaling_of
+from private_inference.cost.execution import Execution, PackingLayout, Projections, SecureScore, execution_of
+from private_inference.cost.public_shift import ShiftCalibration
 from private_inference.engine.convert import Measurable, blocks_of, secure_model
 from private_inference.engine.plaintext import largest_difference, plain_output, score_of, secure_input, with_score
 from private_inference.engine.question import EngineSettings, Protocol, SecureModel
 from private_inference.engine.run import EngineAnswer, ask_engine
-from private_inference.execution import Execution, PackingLayout, Projections, SecureScore, execution_of
-from private_inference.folded_gpt import FoldedBlock
-from private_inference.public_shift import ShiftCalibration
+from private_inference.folding.folded_gpt import FoldedBlock
 
 _RINGS = (64, 128)
 
@@ -50,7 +52,7 @@ class MeasuredCost:
     bytes_sent, bytes_received, messages : of the first party; messages are those it sent.
     seconds : of computing, all parties on this machine, links in memory.
     largest_difference : between the secure and the plaintext output, absolute.
-    engine, protocol, ring_bits, fraction_bits : with what it was measured.
+    engine, protocol, ring_bits, fraction_bits, exponential_squarings : with what it was measured.
     n_layer, n_head, n_embd, T, batch : L, H, d, context and number of contexts.
     score, packing, packing_layout, projections, scaling, output : what was measured, as in `estimate_cost`; scaling is "queries" where
         each position has a temperature.
@@ -67,6 +69,7 @@ class MeasuredCost:
     protocol: Protocol
     ring_bits: int
     fraction_bits: int
+    exponential_squarings: int
     n_layer: int
     n_head: int
     n_embd: int
@@ -110,6 +113,7 @@ def measure_cost(
     protocol: Protocol = "SEMI2K",
     ring_bits: int = 64,
     fraction_bits: int = 18,
+    exponential_squarings: int = 8,
     timeout: float = 600.0,
 ) -> MeasuredCost:
     """Run a model under secure computation and return what that cost.
@@ -124,6 +128,7 @@ def measure_cost(
     shift : public shifts for score "softmax_shift", see `calibrate_public_shift`.
     protocol : "SEMI2K" (two parties and a dealer), "CHEETAH" (two parties; slow) or "ABY3" (three parties).
     ring_bits, fraction_bits : bits of the ring, 64 or 128, and how many of them stand after the point.
+    exponential_squarings : k, at least 1 and at most `fraction_bits`, see above; it doesn't touch scores without an exponential.
     timeout : seconds.
 
     Raises
@@ -132,7 +137,7 @@ def measure_cost(
     EngineError : the engine failed or ran out of time.
     ValueError, TypeError : an argument out of its range.
     """
-    settings, limit = _settings(protocol, ring_bits, fraction_bits), positive(timeout=timeout)
+    settings, limit = _settings(protocol, ring_bits, fraction_bits, exponential_squarings), positive(timeout=timeout)
     where = _scaling(model, scaling)
     _check_shift(model, score, shift)
     with torch.no_grad():
@@ -145,14 +150,17 @@ def measure_cost(
     return _record(secure, settings, answer, x, plain)
 
 
-def _settings(protocol: str, ring_bits: int, fraction_bits: int) -> EngineSettings:
+def _settings(protocol: str, ring_bits: int, fraction_bits: int, exponential_squarings: int) -> EngineSettings:
     one_of(get_args(Protocol), protocol=protocol)
     if ring_bits not in _RINGS:
         raise ValueError(f"ring_bits must be 64 or 128, got {ring_bits}")
     bits = whole_number(1, fraction_bits=fraction_bits)
     if bits > ring_bits // 3:
         raise ValueError(f"fraction_bits must be at most {ring_bits // 3} in a ring of {ring_bits} bits, so that products fit, got {bits}")
-    return EngineSettings(cast(Protocol, protocol), ring_bits, bits)
+    squarings = whole_number(1, exponential_squarings=exponential_squarings)
+    if squarings > bits:
+        raise ValueError(f"exponential_squarings must be at most fraction_bits = {bits}, or x / 2^k vanishes, got {squarings}; take 8")
+    return EngineSettings(cast(Protocol, protocol), ring_bits, bits, squarings)
 
 
 def _scaling(model: Measurable, scaling: Scaling | None) -> Scaling:
@@ -185,6 +193,7 @@ def _record(secure: SecureModel, settings: EngineSettings, answer: EngineAnswer,
         protocol=settings.protocol,
         ring_bits=settings.ring_bits,
         fraction_bits=settings.fraction_bits,
+        exponential_squarings=settings.exponential_squarings,
         n_layer=len(secure.blocks),
         n_head=secure.n_head,
         n_embd=n_embd,

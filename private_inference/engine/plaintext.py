@@ -11,9 +11,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from private_inference.cost.execution import SecureScore
 from private_inference.engine.convert import Measurable, blocks_of
-from private_inference.execution import SecureScore
-from private_inference.folded_gpt import FoldedGPT
+from private_inference.folding.folded_gpt import FoldedGPT
 from private_inference.gpt import PIGPT, Block
 
 

@@ -19,8 +19,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from private_inference.block_parts import BlockParts
-from private_inference.execution import Execution
+from private_inference.cost.block_parts import BlockParts
+from private_inference.cost.execution import Execution
 
 Protocol = Literal["SEMI2K", "CHEETAH", "ABY3"]
 Arrays = Mapping[str, NDArray[np.float32]]
@@ -35,11 +35,13 @@ class EngineSettings:
     protocol : "SEMI2K" (two parties, triples from a dealer), "CHEETAH" (two parties alone) or "ABY3" (three parties).
     ring_bits : bits of the ring.
     fraction_bits : bits after the point.
+    exponential_squarings : k of e^x = (1 + x / 2^k)^(2^k).
     """
 
     protocol: Protocol
     ring_bits: int
     fraction_bits: int
+    exponential_squarings: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,10 +13,10 @@ from mechanisms.guarantee import Neighboring, PrivacyGuarantee
 from privacy_audit.audits.shadow_models import audit_by_shadow_models
 from private_inference.config import PIGPTConfig
 from private_inference.gpt import PIGPT
-from private_inference.sequence_signals import sequence_losses
-from private_inference.tokenized_corpus import TokenizedCorpus
-from private_inference.training import train_model
-from private_inference.training_recipe import TrainingRecipe
+from private_inference.training.recipe import TrainingRecipe
+from private_inference.training.sequence_signals import sequence_losses
+from private_inference.training.tokenized_corpus import TokenizedCorpus
+from private_inference.training.train import train_model
 
 V, T = 8, 6
 SEQUENCES = np.random.default_rng(3).integers(V, size=(60, T + 1))  # nothing to learn: a model can only memorize

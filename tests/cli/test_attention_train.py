@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from privacy_audit.cli.attention_train import train
 from privacy_audit.training_file import read_training_file
 from private_inference.config import PIGPTConfig
-from private_inference.saved_model import load_model
-from private_inference.tokenizer import BytePairTokenizer
+from private_inference.training.saved_model import load_model
+from private_inference.training.tokenizer import BytePairTokenizer
 
 pytest.importorskip("tokenizers")
 
@@ -120,6 +120,7 @@ def test_options_stand_for_a_file(place, tmp_path, monkeypatch):
     assert record["model"]["variant"] == "sm_scfuffn"
     assert record["model"]["vocab_size"] == 270
     assert record["n_steps"] == 1
+    assert str(run("--vocabulary", 5).exception) == "options: key 'corpus.vocab_size': input should be greater than or equal to 257"
     assert "give either CONFIG.toml, or options" in str(run(place(), "--steps", 1).exception)
 
 

@@ -29,7 +29,19 @@ def test_help_lists_the_commands_and_loads_nothing_heavy():
     assert done.returncode == 0
     assert all(
         name in done.stdout
-        for name in ("demo", "run", "epsilon", "leakage", "account", "preflight", "synthesize", "evaluate", "Exit codes")
+        for name in (
+            "demo",
+            "run",
+            "epsilon",
+            "leakage",
+            "account",
+            "preflight",
+            "synthesize",
+            "evaluate",
+            "stream",
+            "attention",
+            "Exit codes",
+        )
     )
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert {"numpy", "torch", "rich", "scipy", "pydantic"}.isdisjoint(modules.split())

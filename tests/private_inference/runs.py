@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from private_inference.config import PIGPTConfig
-from private_inference.penalty import EntropyPenalty
-from private_inference.tokenized_corpus import TokenizedCorpus
-from private_inference.training_recipe import TrainingRecipe
+from private_inference.heads.penalty import EntropyPenalty
+from private_inference.training.recipe import TrainingRecipe
+from private_inference.training.tokenized_corpus import TokenizedCorpus
 
 T, V = 8, 12
 RECIPE = TrainingRecipe(steps=10, batch_size=4, learning_rate=1e-2, eval_every=4, track_every=5, n_evaluation=8)

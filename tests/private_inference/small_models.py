@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from private_inference.conditioning import conditioning_penalty
 from private_inference.config import PIGPTConfig
+from private_inference.folding.conditioning import conditioning_penalty
 from private_inference.gpt import PIGPT, next_token_loss
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from private_inference.entropy import entropy_of_logits
+from private_inference.heads.entropy import entropy_of_logits
 from private_inference.watched_softmax import watched_softmax
 
 CAUSAL = torch.ones(6, 6, dtype=torch.bool).tril()

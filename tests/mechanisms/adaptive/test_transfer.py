@@ -55,7 +55,7 @@ def test_best_slack(b: float, delta: float, beta: float, log_step: float):
         assert found.width <= other.width * (1 + 1e-9)
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.integers(100, 10**7), st.integers(1, 10**5), st.floats(1e-4, 0.5), st.none() | st.floats(1e-6, 1.0))
 def test_what_is_returned_is_a_point_of_the_curves(n: int, k: int, beta: float, rho: float | None):
     found = gaussian_transfer(n, k, beta=beta, rho=rho)
@@ -71,8 +71,8 @@ def test_what_is_returned_is_a_point_of_the_curves(n: int, k: int, beta: float, 
 def test_best_budget_is_a_budget():
     """No budget of a grid is better than the search's own, and the best of them comes near."""
     best = gaussian_transfer(100_000, 1_000, beta=0.05).width
-    widths = [gaussian_transfer(100_000, 1_000, beta=0.05, rho=rho).width for rho in np.geomspace(1e-5, 1e-2, 31)]
-    assert best <= min(widths) <= 1.01 * best
+    widths = [gaussian_transfer(100_000, 1_000, beta=0.05, rho=rho).width for rho in np.geomspace(1e-5, 1e-2, 21)]
+    assert best <= min(widths) <= 1.02 * best
 
 
 def test_any_curves():

@@ -30,7 +30,7 @@ def test_error_is_known_before_there_are_records(budget: dict[str, float]):
 
 
 def test_uniform_gap_holds_for_the_query_that_fits_best(rng: np.random.Generator):
-    """False alarm below 1e-9: 2,000 samples, more than 160 beyond a gap of failure probability 0.05. A third of the gap is caught."""
+    """False alarm below 1e-8: 2,000 samples, more than 160 beyond a gap of failure probability 0.05. A third of the gap is caught."""
     n, n_cells = 400, 20
     counts = rng.multinomial(n, np.full(n_cells, 1 / n_cells), size=2_000)
     variation = np.abs(counts / n - 1 / n_cells).sum(axis=1) / 2
@@ -39,16 +39,16 @@ def test_uniform_gap_holds_for_the_query_that_fits_best(rng: np.random.Generator
 
 
 def test_weights_hold_against_analysts_on_their_universe(rng: np.random.Generator):
-    """False alarm below 1e-9: more than 7 of 12 runs miss with probability at most 0.05 each."""
+    """False alarm 2e-6: 5 or 6 of 6 runs miss with probability at most 0.05 each."""
     missed = 0
-    for child in rng.spawn(6):
+    for child in rng.spawn(3):
         for analyst in ANALYSTS.values():
             sample = CellSample(60_000, 4, rng=child)
             noise = SeededNoise(int(child.integers(2**31)))
             answerer = StatisticalQueryAnswerer(sample.records, max_queries=60, method="pmw", universe=sample.universe, noise=noise)
             assert answerer.width_ < 0.2
             missed += not analyst(sample, answerer.answer, 60).covered
-    assert missed <= 7
+    assert missed <= 4
 
 
 def test_weights_spend_their_budget_only(rng: np.random.Generator):

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from private_inference.config import PIGPTConfig
-from private_inference.execution import Execution, SecureScore, execution_of
-from private_inference.folded_gpt import BlockWeights, FeedforwardWeights, FoldedBlock, FoldedGPT
-from private_inference.folding import fold
+from private_inference.cost.execution import Execution, SecureScore, execution_of
+from private_inference.folding.fold import fold
+from private_inference.folding.folded_gpt import BlockWeights, FeedforwardWeights, FoldedBlock, FoldedGPT
 from private_inference.gpt import PIGPT
 
 WIDTH, HEADS, LENGTH, VOCABULARY = 16, 2, 8, 20

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from mechanisms.errors import EngineError
+from private_inference.cost.public_shift import calibrate_public_shift
 from private_inference.engine.measure import MeasuredCost, measure_cost
 from private_inference.engine.plaintext import secure_input, with_score
-from private_inference.public_shift import calibrate_public_shift
 from tests.private_inference.engine.conftest import FakeEngine
 from tests.private_inference.engine.models import LENGTH, VOCABULARY, WIDTH, drawn, hand_folded_block, hand_folded_model, small_model
 
@@ -39,6 +39,7 @@ def test_record(fake_engine: FakeEngine, block: torch.nn.Module, rng: np.random.
     assert (cost.bytes_sent, cost.bytes_received, cost.messages, cost.seconds) == (640, 320, 2, 0.5)
     assert (cost.n_layer, cost.n_head, cost.batch, cost.T, cost.n_embd) == (1, 2, 1, LENGTH, WIDTH)
     assert (cost.engine, cost.protocol, cost.ring_bits, cost.fraction_bits) == ("spu 0.9.5", "SEMI2K", 64, 18)
+    assert cost.exponential_squarings == 8
     assert (cost.score, cost.packing, cost.packing_layout, cost.projections) == ("softmax_rr", 4, "at_once", "separate")
     assert (cost.scaling, cost.output) == ("logits", False)
     assert "softmax_rr, causal packing 4 at once" in cost.words
@@ -68,6 +69,8 @@ def test_wrong_shape_is_an_error(fake_engine: FakeEngine, rng: np.random.Generat
         ({"ring_bits": 32}, "ring_bits must be 64 or 128"),
         ({"fraction_bits": 0}, "fraction_bits must be a whole number >= 1"),
         ({"fraction_bits": 30}, "fraction_bits must be at most 21"),
+        ({"exponential_squarings": 0}, "exponential_squarings must be a whole number >= 1"),
+        ({"exponential_squarings": 19}, "exponential_squarings must be at most fraction_bits = 18"),
         ({"score": "cubic"}, "score must be one of 'softmax'"),
         ({"packing": 3}, "packing must divide T = 8, got 3"),
         ({"packing": 0}, "packing must be a whole number >= 1"),

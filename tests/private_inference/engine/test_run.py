@@ -19,7 +19,7 @@ from tests.private_inference.engine.conftest import FakeEngine
 from tests.private_inference.engine.models import LENGTH, WIDTH, execution, small_model
 
 ECHO = "np.savez(answer, output=2 * asked['x'], version='0.9.5')\nprint(LOG)"
-SETTINGS = EngineSettings("SEMI2K", 64, 18)
+SETTINGS = EngineSettings("SEMI2K", 64, 18, 8)
 
 
 def ask(rng: np.random.Generator, *, timeout: float = 60.0) -> EngineAnswer:

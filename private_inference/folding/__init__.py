@@ -1,0 +1,1 @@
+"""Exact simplification of a trained model."""

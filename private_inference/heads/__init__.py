@@ -1,0 +1,1 @@
+"""The entropy of attention heads: measured, judged, steered, followed through training."""

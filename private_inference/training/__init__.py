@@ -1,0 +1,1 @@
+"""Corpora, recipes and runs of small language models, private ones too."""
