@@ -146,7 +146,8 @@ def _print(result: TrainingResult | PrivateTrainingResult, corpus: TokenizedCorp
     )
     if isinstance(result, PrivateTrainingResult):
         guarantee = result.guarantee
-        print_rows(("privacy", f"epsilon {guarantee.epsilon:.4g} at delta {guarantee.delta:g}, add/remove one {guarantee.privacy_unit}"))
+        neighbors = f"{guarantee.neighboring.value} of one {guarantee.privacy_unit}"
+        print_rows(("privacy", f"epsilon {guarantee.epsilon:.4g} at delta {guarantee.delta:g}, {neighbors}"))
         print_sentences("Holds if", guarantee.assumptions)
     if len(training.tracker.steps):
         warnings = training.tracker.diagnose().warnings
