@@ -24,6 +24,7 @@ weight = 0.1
 [private]                        # optional: differential privacy, unit "sequence"
 epsilon = 8.0                    # or noise_multiplier
 delta = 1e-5
+sample_rate = 0.01               # optional, known without the texts: add/remove; without it zero-out
 """
 
 from __future__ import annotations
@@ -116,6 +117,7 @@ class PrivateTable(_Table):
     epsilon: Positive | None = None
     noise_multiplier: Positive | None = None
     delta: Annotated[float, Field(gt=0, lt=1)]
+    sample_rate: Annotated[float, Field(gt=0, le=1)] | None = None
     max_grad_norm: Positive = 1.0
     chunk: Count = 64
 

@@ -116,6 +116,7 @@ def _train(
         delta=private.delta,
         epsilon=private.epsilon,
         noise_multiplier=private.noise_multiplier,
+        sample_rate=private.sample_rate,
         max_grad_norm=private.max_grad_norm,
         penalty=penalty,
         chunk=private.chunk,
@@ -126,6 +127,7 @@ def _train(
 
 
 def _print(result: TrainingResult | PrivateTrainingResult, corpus: TokenizedCorpus, out: Path) -> None:
+    from mechanisms.guarantee import Neighboring
     from privacy_audit.cli.output import print_rows, print_sentences
     from private_inference.training.private_training import PrivateTrainingResult
 
@@ -146,7 +148,8 @@ def _print(result: TrainingResult | PrivateTrainingResult, corpus: TokenizedCorp
     )
     if isinstance(result, PrivateTrainingResult):
         guarantee = result.guarantee
-        print_rows(("privacy", f"epsilon {guarantee.epsilon:.4g} at delta {guarantee.delta:g}, add/remove one {guarantee.privacy_unit}"))
+        relation = "add/remove" if guarantee.neighboring is Neighboring.ADD_REMOVE else "zero out"
+        print_rows(("privacy", f"epsilon {guarantee.epsilon:.4g} at delta {guarantee.delta:g}, {relation} one {guarantee.privacy_unit}"))
         print_sentences("Holds if", guarantee.assumptions)
     if len(training.tracker.steps):
         warnings = training.tracker.diagnose().warnings

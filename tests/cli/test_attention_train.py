@@ -103,11 +103,13 @@ def test_a_private_run_states_its_guarantee(place, tmp_path):
     assert done.exit_code == 0, done.exception
     record = json.loads(done.stdout)
     assert record["guarantee"]["privacy_unit"] == "sequence"
-    assert record["guarantee"]["neighboring"] == "add_remove"
+    assert record["guarantee"]["neighboring"] == "zero_out"
+    assert "digest" not in record["training"]["corpus"]
     assert all(row["train_loss"] is None for row in record["training"]["history"])
     assert not (tmp_path / "out" / "checkpoint.npz").exists()
-    shown = run(place("[private]\nnoise_multiplier = 1.0\ndelta = 1e-3\n"), "--out", tmp_path / "out")
-    assert "add/remove one sequence" in shown.stdout.replace("\n", " ")
+    for rate, relation in (("", "zero out"), ("sample_rate = 0.01\n", "add/remove")):
+        shown = run(place(f"[private]\nnoise_multiplier = 1.0\ndelta = 1e-3\n{rate}"), "--out", tmp_path / "out")
+        assert f"{relation} one sequence" in shown.stdout.replace("\n", " ")
 
 
 def test_options_stand_for_a_file(place, tmp_path, monkeypatch):
