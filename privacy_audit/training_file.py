@@ -14,6 +14,7 @@ variant = "sm_t_scfuffn"
 folder = "texts"                 # beside this file
 suffixes = [".txt"]
 vocab_size = 512
+tokenizer = "tokenizer.json"     # optional, beside this file: an encoding that exists; a private run needs one made from public text
 
 [training]                       # fields of TrainingRecipe
 steps = 800
@@ -75,6 +76,7 @@ class CorpusTable(_Table):
     folder: str | None = None
     suffixes: Annotated[list[str], Field(min_length=1)] = [".txt", ".md", ".py"]
     vocab_size: Annotated[int, Field(ge=257, le=65536)] = 512
+    tokenizer: str | None = None
     held_out_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
 
 

@@ -67,13 +67,20 @@ def _settings(config: Path | None, **options: str | int | Path | None) -> Traini
 def _corpus(settings: TrainingFile, beside: Path) -> TokenizedCorpus:
     from private_inference.training.corpus import standard_library, text_folder
     from private_inference.training.tokenized_corpus import tokenize_corpus
+    from private_inference.training.tokenizer import BytePairTokenizer
 
     table = settings.corpus
+    if settings.private is not None and table.tokenizer is None:
+        raise ValueError(
+            "a private run needs a tokenizer made from public text, [corpus] tokenizer = FILE: one trained on the training texts tells of "
+            "them outside of the guarantee; the folder of a run on public text holds one"
+        )
     if table.folder is None:
         text = standard_library(held_out_share=table.held_out_share)
     else:
         text = text_folder(beside / table.folder, suffixes=table.suffixes, held_out_share=table.held_out_share)
-    return tokenize_corpus(text, vocab_size=table.vocab_size)
+    tokenizer = None if table.tokenizer is None else BytePairTokenizer.load(beside / table.tokenizer)
+    return tokenize_corpus(text, vocab_size=table.vocab_size, tokenizer=tokenizer)
 
 
 def _train(
