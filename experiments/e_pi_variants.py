@@ -68,7 +68,7 @@ def _rows(config: Config, corpus: TokenizedCorpus, task: Task) -> list[Row]:
     case = task.case
     plan = plan_of(config, case, corpus)
     result = train_model(plan.config, corpus, plan.recipe, penalty=plan.penalty, conditioning=plan.conditioning, rng=task.seed)
-    head: Row = {"case": case.name, "variant": case.variant, "seed": task.seed, "digest": task.digest}
+    head: Row = {"case": case.name, "variant": case.how.variant, "seed": task.seed, "digest": task.digest}
     rows = [{"part": "training", **head, **_training(result, corpus)}]
     if result.status == "finished":
         rows += [{"part": "cost", **head, **row} for row in costs_of(result.model, corpus, kinds_of(config, case, task.seed), config)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from experiments.markdown import table
-from experiments.pi_variant_cases import BASELINE, FINER, GUIDED, KINDS, UNGUIDED, Kind
+from experiments.pi_variant_cases import BASELINE, FINER, GUIDED, KINDS, TUNED, TUNED_GUIDED, UNGUIDED, Kind
 from mechanisms.json_ready import number_from_json
 
 Row = Mapping[str, object]
@@ -33,7 +33,9 @@ def variants(rows: list[Row]) -> str:
 
 def held_to(rows: list[Row]) -> str:
     """Return one line a point: whether it is met, and by what figures."""
-    points = (_overload(rows), _uniform(rows), _gain(rows), _gap(rows), _logits(rows))
+    pairs = ((UNGUIDED, GUIDED, "all with one optimizer"), (TUNED, TUNED_GUIDED, "each with the recipe tuned for it"))
+    gains, gaps = [_gain(rows, *pair) for pair in pairs], [_gap(rows, guided, words) for _, guided, words in pairs]
+    points = (_overload(rows), _uniform(rows), *gains, *gaps, _logits(rows))
     return "\n".join(f"- {'Met' if met else 'Not met'}: {words}" for met, words in points)
 
 
@@ -108,27 +110,31 @@ def _overload(rows: list[Row]) -> tuple[bool, str]:
 
 
 def _uniform(rows: list[Row]) -> tuple[bool, str]:
-    shares = [_of(row, "near_uniform") for row in _training(rows, GUIDED)]
+    shares = [_of(row, "near_uniform") for name in (GUIDED, TUNED_GUIDED) for row in _training(rows, name)]
     listed = ", ".join(f"{share:.0%}" for share in shares)
-    return max(shares) <= _MOST_UNIFORM, f"with the penalty at most {_MOST_UNIFORM:.0%} of heads are near uniform: {listed} by seed."
+    return max(shares) <= _MOST_UNIFORM, f"with the penalty at most {_MOST_UNIFORM:.0%} of heads are near uniform: {listed} by run."
 
 
-def _gain(rows: list[Row]) -> tuple[bool, str]:
-    plain, guided = (_perplexities(rows, name) for name in (UNGUIDED, GUIDED))
-    gains = [1 - guided[seed] / plain[seed] for seed in sorted(plain.keys() & guided.keys())]
-    listed = ", ".join(f"{gain:.1%}" for gain in gains)
-    words = (
-        f"temperature and penalty lower the perplexity of {UNGUIDED} by at least {_FEWEST_GAIN:.0%} in the mean of 3 or more equal seeds"
-    )
-    return len(gains) >= 3 and _mean(gains) >= _FEWEST_GAIN, f"{words}: {_mean(gains):.1%} ({listed})."
+def _gain(rows: list[Row], plain: str, guided: str, how: str) -> tuple[bool, str]:
+    gains = _relative(rows, guided, plain, sign=-1)
+    words = f"temperature and penalty lower the perplexity of {UNGUIDED} by at least {_FEWEST_GAIN:.0%}, mean of 3 or more equal seeds"
+    return len(gains) >= 3 and _mean(gains) >= _FEWEST_GAIN, f"{words}, {how}: {_listed(gains)}."
 
 
-def _gap(rows: list[Row]) -> tuple[bool, str]:
-    best, guided = (_perplexities(rows, name) for name in (BASELINE, GUIDED))
-    gaps = [guided[seed] / best[seed] - 1 for seed in sorted(best.keys() & guided.keys())]
-    listed = ", ".join(f"{gap:.1%}" for gap in gaps)
+def _gap(rows: list[Row], guided: str, how: str) -> tuple[bool, str]:
+    gaps = _relative(rows, guided, BASELINE, sign=1)
     words = f"the guided model's perplexity is at most {_LARGEST_GAP:.0%} above that of {BASELINE}"
-    return _mean(gaps) <= _LARGEST_GAP, f"{words}: {_mean(gaps):.1%} ({listed})."
+    return _mean(gaps) <= _LARGEST_GAP, f"{words}, {how}: {_listed(gaps)}."
+
+
+def _relative(rows: list[Row], name: str, to: str, *, sign: int) -> list[float]:
+    """Return by how much the first's perplexity is above (1) or below (-1) the second's, for each seed that both have."""
+    first, second = _perplexities(rows, name), _perplexities(rows, to)
+    return [sign * (first[seed] / second[seed] - 1) for seed in sorted(first.keys() & second.keys())]
+
+
+def _listed(shares: list[float]) -> str:
+    return f"{_mean(shares):.1%} ({', '.join(f'{share:.1%}' for share in shares)})"
 
 
 def _logits(rows: list[Row]) -> tuple[bool, str]:

@@ -7,16 +7,17 @@ import json
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from private_inference.config import PIGPTConfig, Score
-from private_inference.heads.penalty import EntropyPenalty, PenaltySettings
+from private_inference.config import Score
+from private_inference.heads.penalty import PenaltySettings
 from private_inference.training.plan import TrainingPlan
 from private_inference.training.recipe import TrainingRecipe
+from private_inference.training.recipes import RECIPES, NamedRecipe
 from private_inference.training.tokenized_corpus import TokenizedCorpus
 
-TOY = TrainingRecipe(steps=800, batch_size=8, learning_rate=3e-3)
 GUIDANCE = PenaltySettings(gamma=0.2, weight=0.1, reference="logT", mode="position", shape="hinge", reduction="mean")
 CAUSAL_GUIDANCE = replace(GUIDANCE, reference="causal")
 BASELINE, UNGUIDED, GUIDED = "SM+LN+G", "SM+ScFuFFN", "SM+T+ScFuFFN, penalty"
+TUNED, TUNED_GUIDED = f"{UNGUIDED}, tuned", f"{GUIDED}, tuned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,49 +27,50 @@ class Case:
     Parameters
     ----------
     name : what tables call it.
-    variant, temperature : as in `PIGPTConfig`.
-    penalty, conditioning : as in `train_model`, the penalty by its settings.
-    n_layer, init_std, recipe : where they differ from the experiment's.
+    how : variant, optimizer and penalty; unless a case says "tuned" or tells its rate, all have one optimizer: AdamW at 3e-3, 800 steps of
+        8 sequences, initial weights of 0.05.
+    temperature : as in `PIGPTConfig`.
+    conditioning : as in `train_model`.
+    n_layer : where it differs from the experiment's.
     costed : its private inference is measured too.
     """
 
     name: str
-    variant: str
+    how: NamedRecipe
     temperature: Literal["auto", "position"] = "auto"
-    penalty: PenaltySettings | None = None
     conditioning: float = 0.0
     n_layer: int | None = None
-    init_std: float | None = None
-    recipe: TrainingRecipe | None = None
     costed: bool = True
 
 
+_GUIDED = NamedRecipe("sm_t_scfuffn", penalty=GUIDANCE)
 CASES = (
-    Case(BASELINE, "sm_ln_gelu"),
-    Case("SM+LN+R", "sm_ln_relu"),
-    Case("SM+LN", "sm_ln"),
-    Case("SM+G", "sm_gelu"),
-    Case("SM+R", "sm_relu"),
-    Case("SM", "sm"),
-    Case("SM, weight norm", "sm_wn"),
-    Case("SM, spectral norm", "sm_sn"),
-    Case("SM+ScFFN", "sm_scffn"),
-    Case(UNGUIDED, "sm_scfuffn"),
-    Case("SM+T+ScFuFFN", "sm_t_scfuffn"),
-    Case("SM+T+ScFuFFN, T by position", "sm_t_scfuffn", "position"),
-    Case("SM+ScFuFFN, conditioning", "sm_scfuffn", conditioning=0.1),
-    Case("SM+ScFuFFN, penalty", "sm_scfuffn", penalty=GUIDANCE),
-    Case(GUIDED, "sm_t_scfuffn", penalty=GUIDANCE),
-    Case("SM+T+ScFuFFN, T by position, penalty", "sm_t_scfuffn", "position", penalty=GUIDANCE),
-    Case("SM+T+ScFuFFN, causal penalty", "sm_t_scfuffn", penalty=CAUSAL_GUIDANCE),
-    Case("SM+T+ScFuFFN, penalty, conditioning", "sm_t_scfuffn", penalty=GUIDANCE, conditioning=0.1),
-    Case("attention only", "sm_attention_only"),
+    Case(BASELINE, RECIPES["toy_baseline"]),
+    Case("SM+LN+R", NamedRecipe("sm_ln_relu")),
+    Case("SM+LN", NamedRecipe("sm_ln")),
+    Case("SM+G", NamedRecipe("sm_gelu")),
+    Case("SM+R", NamedRecipe("sm_relu")),
+    Case("SM", NamedRecipe("sm")),
+    Case("SM, weight norm", NamedRecipe("sm_wn")),
+    Case("SM, spectral norm", NamedRecipe("sm_sn")),
+    Case("SM+ScFFN", NamedRecipe("sm_scffn")),
+    Case(UNGUIDED, NamedRecipe("sm_scfuffn")),
+    Case("SM+T+ScFuFFN", NamedRecipe("sm_t_scfuffn")),
+    Case("SM+T+ScFuFFN, T by position", NamedRecipe("sm_t_scfuffn"), "position"),
+    Case("SM+ScFuFFN, conditioning", NamedRecipe("sm_scfuffn"), conditioning=0.1),
+    Case("SM+ScFuFFN, penalty", NamedRecipe("sm_scfuffn", penalty=GUIDANCE)),
+    Case(GUIDED, _GUIDED),
+    Case("SM+T+ScFuFFN, T by position, penalty", _GUIDED, "position"),
+    Case("SM+T+ScFuFFN, causal penalty", NamedRecipe("sm_t_scfuffn", penalty=CAUSAL_GUIDANCE)),
+    Case("SM+T+ScFuFFN, penalty, conditioning", _GUIDED, conditioning=0.1),
+    Case("attention only", NamedRecipe("sm_attention_only")),
+    Case(TUNED, RECIPES["toy_fused"]),
+    Case(TUNED_GUIDED, RECIPES["toy_guided"]),
+    Case(f"{TUNED_GUIDED}, conditioning", RECIPES["toy_guided"], conditioning=0.1),
     Case(
         "SM, 12 layers, rate 0.01",
-        "sm",
+        NamedRecipe("sm", TrainingRecipe(steps=200, learning_rate=1e-2), init_std=0.1),
         n_layer=12,
-        init_std=0.1,
-        recipe=TrainingRecipe(steps=200, learning_rate=1e-2),
         costed=False,
     ),
 )
@@ -107,29 +109,30 @@ class Config:
     ----------
     cases, kinds : what is trained, and how its private inference is run with the first seed's weights; the other seeds run the last two.
     seeds : of initial weights and order of sequences; equal in all cases.
-    recipe : of every case without its own.
     max_condition : of folds; 64 is for a ring of 64 bits.
     """
 
     cases: tuple[Case, ...] = CASES
     kinds: tuple[Kind, ...] = KINDS
     seeds: tuple[int, ...] = (0, 1, 2)
-    recipe: TrainingRecipe = TOY
     n_layer: int = 4
     n_head: int = 4
     n_embd: int = 64
     block_size: int = 64
     vocab_size: int = 512
-    init_std: float = 0.05
     max_condition: float = 64.0
     workers: int = 2
 
 
+def _quick(name: str) -> Case:
+    case = next(case for case in CASES if case.name == name)
+    return replace(case, how=replace(case.how, recipe=TrainingRecipe(steps=30, n_evaluation=64)), n_layer=None)
+
+
 QUICK = Config(
-    cases=tuple(replace(case, n_layer=None, recipe=None) for case in (CASES[0], CASES[9], CASES[15], CASES[-1])),
+    cases=tuple(map(_quick, (BASELINE, UNGUIDED, "SM+T+ScFuFFN, T by position, penalty", TUNED_GUIDED))),
     kinds=(KINDS[0], *KINDS[-2:]),
     seeds=(0, 1),
-    recipe=TrainingRecipe(steps=30, n_evaluation=64),
     n_layer=2,
     n_head=2,
     n_embd=32,
@@ -140,18 +143,15 @@ QUICK = Config(
 
 def plan_of(config: Config, case: Case, corpus: TokenizedCorpus) -> TrainingPlan:
     """Return the run that a case is."""
-    shape = PIGPTConfig(
-        config.n_layer if case.n_layer is None else case.n_layer,
-        config.n_head,
-        config.n_embd,
-        config.block_size,
-        config.vocab_size,
-        case.variant,
-        case.temperature,
-        init_std=config.init_std if case.init_std is None else case.init_std,
+    made = case.how.config(
+        n_layer=config.n_layer if case.n_layer is None else case.n_layer,
+        n_head=config.n_head,
+        n_embd=config.n_embd,
+        block_size=config.block_size,
+        vocab_size=config.vocab_size,
     )
-    penalty = None if case.penalty is None else _penalty(shape, case.penalty)
-    return TrainingPlan(shape, corpus, case.recipe or config.recipe, penalty, case.conditioning)
+    shape = replace(made, temperature=case.temperature)
+    return TrainingPlan(shape, corpus, case.how.recipe, case.how.entropy_penalty(shape), case.conditioning)
 
 
 def kinds_of(config: Config, case: Case, seed: int) -> tuple[Kind, ...]:
@@ -166,16 +166,3 @@ def digest_of(config: Config, case: Case, seed: int, corpus: TokenizedCorpus) ->
     kinds = [[kind.softmax, kind.folded] for kind in kinds_of(config, case, seed)]
     run = [plan_of(config, case, corpus).identity(), seed, kinds, config.max_condition]
     return hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _penalty(shape: PIGPTConfig, settings: PenaltySettings) -> EntropyPenalty:
-    return EntropyPenalty(
-        shape.n_layer,
-        shape.n_head,
-        gamma=settings.gamma,
-        weight=settings.weight,
-        reference=settings.reference,
-        mode=settings.mode,
-        shape=settings.shape,
-        reduction=settings.reduction,
-    )

@@ -19,25 +19,30 @@ from mechanisms.json_ready import number_from_json
 Row = Mapping[str, object]
 COLORS = {"stock": "#a01c17", "row reciprocal": "#c98a1b", "packed in 4": "#1c4b87"}
 GRAY = "#b9bcc4"
-_HEIGHT = 0.030  # of one name, as a share of the axis
+HIGHEST = 1.45  # perplexity in the picture, as a multiple of the lowest
+_HEIGHT = 0.028  # of one name, as a share of the axis
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
     """Draw all variants that have a perplexity and a cost, and write the picture; the same rows give the same bytes."""
     mpl.rcParams["svg.hashsalt"] = "e_pi_variants"
-    heights, points = mean_perplexities(rows), cost_points(rows)
-    axes = (figure := Figure(figsize=(10, 7), layout="constrained")).subplots()
-    names = [name for name in heights if any(name == point[0] for point in points)]
-    for name, softmax, folded, megabytes in points:
-        if name in heights:
-            face = COLORS[softmax] if folded else "white"
-            axes.plot(megabytes, heights[name], "o", ms=6, color=COLORS[softmax], markerfacecolor=face, zorder=3)
-    front = pareto_front([(megabytes, heights[name]) for name, _, _, megabytes in points if name in heights])
-    axes.step(*zip(*front, strict=True), where="post", color="black", lw=0.9, ls="--", zorder=2, label="not beaten in both")
+    means = mean_perplexities(rows)
+    top = HIGHEST * min(means.values())
+    points = [(*point, means[point[0]]) for point in cost_points(rows) if means.get(point[0], math.inf) <= top]
+    axes = (figure := Figure(figsize=(10, 8), layout="constrained")).subplots()
+    for _, softmax, folded, cost, perplexity in points:
+        face = COLORS[softmax] if folded else "white"
+        axes.plot(cost, perplexity, "o", ms=6, color=COLORS[softmax], markerfacecolor=face, zorder=3)
+    front = pareto_front([point[3:] for point in points])
+    axes.step(*zip(*front, strict=True), where="post", color="black", lw=1.1, ls="--", zorder=2, label="not beaten in both")
     axes.set(xscale="log", yscale="log", xlabel="megabytes sent by one party, whole model with logits", ylabel="held-out perplexity")
     axes.set_title("Quality against the cost of private inference, toy size; filled: folded, hollow: as trained", fontsize="medium")
-    _ticks(axes, [megabytes for *_, megabytes in points], list(heights.values()))
-    _write_names(axes, {name: heights[name] for name in names}, {name: _right(points, name) for name in names})
+    megabytes = [point[3] for point in points]
+    _ticks(axes, megabytes, [point[4] for point in points])
+    _write_names(axes, {point[0]: point[4] for point in points}, min(megabytes), max(megabytes))
+    beyond = [f"{name} ({mean:.0f})" for name, mean in means.items() if mean > top]
+    if beyond:
+        axes.text(0.01, 0.985, f"above the picture: {', '.join(beyond)}", transform=axes.transAxes, va="top", fontsize="small")
     for softmax, color in COLORS.items():
         axes.plot([], [], "o", color=color, label=f"softmax: {softmax}")
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize="small")
@@ -73,46 +78,42 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, flo
     return front
 
 
-def spread(places: Sequence[float], gap: float) -> list[float]:
-    """Return places moved apart to at least `gap`, order kept: groups that would touch are centered on the mean of their own places."""
-    order = sorted(range(len(places)), key=lambda i: places[i])
+def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Return places in [low, high] moved apart to at least `gap`, order kept; groups that would touch are centered on their mean place."""
+
+    def start(group: list[int]) -> float:
+        centered = sum(places[i] for i in group) / len(group) - gap * (len(group) - 1) / 2
+        return max(low, min(high - gap * (len(group) - 1), centered))
+
     groups: list[list[int]] = []
-    for i in order:
+    for i in sorted(range(len(places)), key=lambda i: places[i]):
         groups.append([i])
-        while len(groups) > 1 and _start(places, groups[-1], gap) < _start(places, groups[-2], gap) + gap * len(groups[-2]):
+        while len(groups) > 1 and start(groups[-1]) < start(groups[-2]) + gap * len(groups[-2]):
             last = groups.pop()
             groups[-1] += last
     moved = list(places)
     for group in groups:
         for number, i in enumerate(group):
-            moved[i] = _start(places, group, gap) + gap * number
+            moved[i] = start(group) + gap * number
     return moved
 
 
-def _start(places: Sequence[float], group: list[int], gap: float) -> float:
-    return sum(places[i] for i in group) / len(group) - gap * (len(group) - 1) / 2
-
-
 def _ticks(axes: Axes, megabytes: Sequence[float], perplexities: Sequence[float]) -> None:
-    low = 0.9 * min(megabytes)
-    axes.set_xlim(low, 2.4 * max(megabytes))
+    low, high = 0.9 * min(megabytes), 3.6 * max(megabytes)
+    axes.set_xlim(low, high)
     axes.set_xticks(ticks := [tick for tick in (1, 2, 3, 5, 8, 12, 20, 30, 50, 80) if low <= tick <= max(megabytes)], map(str, ticks))
-    low, high = 0.97 * min(perplexities), 1.03 * max(perplexities)
+    low, high = 0.97 * min(perplexities), 1.05 * max(perplexities)
     axes.set_ylim(low, high)
-    axes.set_yticks(ticks := [tick for tick in (*range(20, 100, 5), *range(100, 1000, 25)) if low <= tick <= high], map(str, ticks))
+    axes.set_yticks(ticks := [tick for tick in (*range(10, 60, 2), *range(60, 1000, 20)) if low <= tick <= high], map(str, ticks))
     axes.minorticks_off()
     axes.grid(color="#e3e5ea", linewidth=0.5)
 
 
-def _right(points: Sequence[tuple[str, str, bool, float]], name: str) -> float:
-    return max(megabytes for other, _, _, megabytes in points if other == name)
-
-
-def _write_names(axes: Axes, heights: Mapping[str, float], rights: Mapping[str, float]) -> None:
+def _write_names(axes: Axes, heights: Mapping[str, float], left: float, right: float) -> None:
+    """Draw a line through each variant's marks to its name."""
     low, high = map(math.log, axes.get_ylim())
     shares = [(math.log(height) - low) / (high - low) for height in heights.values()]
-    at = max(rights.values()) * 1.12
-    for (name, height), share in zip(heights.items(), spread(shares, _HEIGHT), strict=True):
+    for (name, height), share in zip(heights.items(), spread(shares, _HEIGHT, 0.02, 0.95), strict=True):
         place = math.exp(low + share * (high - low))
-        axes.plot([rights[name] * 1.03, at * 0.97], [height, place], color=GRAY, lw=0.6, zorder=1)
-        axes.text(at, place, f"{name}, {height:.1f}", va="center", fontsize="small")
+        axes.plot([left, 1.06 * right, 1.25 * right], [height, height, place], color=GRAY, lw=0.6, zorder=1)
+        axes.text(1.28 * right, place, f"{name}, {height:.1f}", va="center", fontsize="small")
