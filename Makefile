@@ -39,6 +39,7 @@ bench: $(VENV)/.installed .bench-venv/.installed
 	$(BIN)/python experiments/bench_distribution_training.py
 	$(BIN)/python experiments/bench_noise.py
 	$(BIN)/python experiments/bench_training_noise.py
+	$(BIN)/python experiments/bench_entropy_tracking.py
 
 # Steps of counters beside jax-privacy, draws beside OpenDP.
 bench-continual: $(VENV)/.installed .bench-venv/.installed .jax-venv/.installed

@@ -15,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from experiments.figures_adaptive import TABLES as ADAPTIVE_TABLES
 from experiments.figures_attention import TABLES as ATTENTION_TABLES
 from experiments.figures_continual import TABLES as CONTINUAL_TABLES
+from experiments.figures_pi_membership import TABLES as PI_MEMBERSHIP_TABLES
+from experiments.figures_pi_variants import TABLES as PI_VARIANTS_TABLES
 from experiments.figures_synth import TABLES as SYNTH_TABLES
 from experiments.markdown import table as markdown_table
 from experiments.results_file import read_results
@@ -185,6 +187,8 @@ TABLES: dict[str, Callable[[list[Row]], str]] = {
     **ADAPTIVE_TABLES,
     **ATTENTION_TABLES,
     **CONTINUAL_TABLES,
+    **PI_MEMBERSHIP_TABLES,
+    **PI_VARIANTS_TABLES,
     **SYNTH_TABLES,
 }
 

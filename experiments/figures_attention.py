@@ -72,4 +72,17 @@ def _number(row: Row, name: str) -> float:
     return number_from_json(row[name])
 
 
-TABLES: dict[str, Callable[[list[Row]], str]] = {"e_pi_published": both, "e_pi_engine": engine}
+def guided(rows: list[Row]) -> str:
+    """Perplexity and near-uniform heads by recipe and model: mean over seeds, then least and largest."""
+    cells = []
+    for recipe, model in dict.fromkeys((str(row["table"]), str(row["model"])) for row in rows):
+        runs = [row for row in rows if (row["table"], row["model"]) == (recipe, model) and row["status"] == "finished"]
+        perplexities = [_number(row, "perplexity") for row in runs]
+        uniform = sum(_number(row, "near_uniform") for row in runs) / len(runs)
+        mean = sum(perplexities) / len(perplexities)
+        shown = f"{mean:.2f} ({min(perplexities):.2f} to {max(perplexities):.2f})"
+        cells.append([recipe, model, str(len(runs)), shown, f"{uniform:.0%}"])
+    return table(["recipe", "model", "seeds", "perplexity", "near-uniform heads"], cells)
+
+
+TABLES: dict[str, Callable[[list[Row]], str]] = {"e_guided_training": guided, "e_pi_published": both, "e_pi_engine": engine}

@@ -18,8 +18,9 @@ def kinds(rows: list[Row]) -> str:
     for row in rows:
         if row["part"] == "kind":
             posterior = f"{_number(row, 'posterior'):.1f} ({_number(row, 'posterior_low'):.1f} to {_number(row, 'posterior_high'):.1f})"
-            cells.append([row["kind"], f"{row['when']}, {row['step']}", *_common(row), f"{_number(row, 'bound'):.2f}", posterior])
-    return table(["kind", "read at", *_HEADER, "bound", "posterior, 95 %"], cells)
+            bound = f"{_number(row, 'bound'):.2f} of {_number(row, 'largest_bound'):.2f}"
+            cells.append([row["kind"], f"{row['when']}, {row['step']}", *_common(row), bound, posterior])
+    return table(["kind", "read at", *_HEADER, "bound, of at most", "posterior, 95 %"], cells)
 
 
 def equal(rows: list[Row]) -> str:

@@ -117,7 +117,15 @@ def _privately(plan: TrainingPlan, arm: Arm, pool: Pool, rng: np.random.Generato
         warnings.simplefilter("ignore", InsecureNoiseWarning)  # a simulation that can be repeated, no release
         noise = SeededNoise(int(rng.integers(2**63)))
         found = train_private(
-            plan.config, plan.corpus, plan.recipe, delta=DELTA, epsilon=arm.epsilon, penalty=plan.penalty, noise=noise, rng=rng
+            plan.config,
+            plan.corpus,
+            plan.recipe,
+            delta=DELTA,
+            epsilon=arm.epsilon,
+            sample_rate=2 * plan.recipe.batch_size / pool.n_records,  # half of the records are members on average
+            penalty=plan.penalty,
+            noise=noise,
+            rng=rng,
         )
     return [signals_of(found.training.model, pool.sequences)]
 

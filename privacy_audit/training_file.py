@@ -14,6 +14,7 @@ variant = "sm_t_scfuffn"
 folder = "texts"                 # beside this file
 suffixes = [".txt"]
 vocab_size = 512
+tokenizer = "tokenizer.json"     # optional, beside this file: an encoding that exists; a private run needs one made from public text
 
 [training]                       # fields of TrainingRecipe
 steps = 800
@@ -24,6 +25,7 @@ weight = 0.1
 [private]                        # optional: differential privacy, unit "sequence"
 epsilon = 8.0                    # or noise_multiplier
 delta = 1e-5
+sample_rate = 0.01               # optional, known without the texts: add/remove; without it zero-out
 """
 
 from __future__ import annotations
@@ -74,6 +76,7 @@ class CorpusTable(_Table):
     folder: str | None = None
     suffixes: Annotated[list[str], Field(min_length=1)] = [".txt", ".md", ".py"]
     vocab_size: Annotated[int, Field(ge=257, le=65536)] = 512
+    tokenizer: str | None = None
     held_out_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
 
 
@@ -116,6 +119,7 @@ class PrivateTable(_Table):
     epsilon: Positive | None = None
     noise_multiplier: Positive | None = None
     delta: Annotated[float, Field(gt=0, lt=1)]
+    sample_rate: Annotated[float, Field(gt=0, le=1)] | None = None
     max_grad_norm: Positive = 1.0
     chunk: Count = 64
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from private_inference.training.result import TrainingResult as TrainingResult
     from private_inference.training.saved_model import load_model as load_model
     from private_inference.training.saved_model import save_model as save_model
+    from private_inference.training.sequence_signals import head_entropies as head_entropies
     from private_inference.training.sequence_signals import sequence_losses as sequence_losses
     from private_inference.training.tokenized_corpus import TokenizedCorpus as TokenizedCorpus
     from private_inference.training.tokenized_corpus import tokenize_corpus as tokenize_corpus
@@ -82,6 +83,7 @@ __getattr__, __dir__ = lazy_names(
         "train_private": "private_inference.training.private_training",
         "save_model": "private_inference.training.saved_model",
         "load_model": "private_inference.training.saved_model",
+        "head_entropies": "private_inference.training.sequence_signals",
         "sequence_losses": "private_inference.training.sequence_signals",
     },
 )

@@ -67,13 +67,20 @@ def _settings(config: Path | None, **options: str | int | Path | None) -> Traini
 def _corpus(settings: TrainingFile, beside: Path) -> TokenizedCorpus:
     from private_inference.training.corpus import standard_library, text_folder
     from private_inference.training.tokenized_corpus import tokenize_corpus
+    from private_inference.training.tokenizer import BytePairTokenizer
 
     table = settings.corpus
+    if settings.private is not None and table.tokenizer is None:
+        raise ValueError(
+            "a private run needs a tokenizer made from public text, [corpus] tokenizer = FILE: one trained on the training texts tells of "
+            "them outside of the guarantee; the folder of a run on public text holds one"
+        )
     if table.folder is None:
         text = standard_library(held_out_share=table.held_out_share)
     else:
         text = text_folder(beside / table.folder, suffixes=table.suffixes, held_out_share=table.held_out_share)
-    return tokenize_corpus(text, vocab_size=table.vocab_size)
+    tokenizer = None if table.tokenizer is None else BytePairTokenizer.load(beside / table.tokenizer)
+    return tokenize_corpus(text, vocab_size=table.vocab_size, tokenizer=tokenizer)
 
 
 def _train(
@@ -116,6 +123,7 @@ def _train(
         delta=private.delta,
         epsilon=private.epsilon,
         noise_multiplier=private.noise_multiplier,
+        sample_rate=private.sample_rate,
         max_grad_norm=private.max_grad_norm,
         penalty=penalty,
         chunk=private.chunk,
@@ -126,6 +134,7 @@ def _train(
 
 
 def _print(result: TrainingResult | PrivateTrainingResult, corpus: TokenizedCorpus, out: Path) -> None:
+    from mechanisms.guarantee import Neighboring
     from privacy_audit.cli.output import print_rows, print_sentences
     from private_inference.training.private_training import PrivateTrainingResult
 
@@ -146,7 +155,8 @@ def _print(result: TrainingResult | PrivateTrainingResult, corpus: TokenizedCorp
     )
     if isinstance(result, PrivateTrainingResult):
         guarantee = result.guarantee
-        print_rows(("privacy", f"epsilon {guarantee.epsilon:.4g} at delta {guarantee.delta:g}, add/remove one {guarantee.privacy_unit}"))
+        relation = "add/remove" if guarantee.neighboring is Neighboring.ADD_REMOVE else "zero out"
+        print_rows(("privacy", f"epsilon {guarantee.epsilon:.4g} at delta {guarantee.delta:g}, {relation} one {guarantee.privacy_unit}"))
         print_sentences("Holds if", guarantee.assumptions)
     if len(training.tracker.steps):
         warnings = training.tracker.diagnose().warnings

@@ -7,10 +7,11 @@ because the accountant counts on it.
 
 Guarantee
 ---------
-Add/remove one sequence. A sequence's loss, penalty included, depends on that sequence and the parameters only, so it changes one summand,
-of norm at most C: the sum has sensitivity C whatever the loss is. A gradient that isn't finite counts as zero, of norm 0 <= C; if a
-sequence breaks the forward pass of its batch, each sequence of the batch is taken alone, so it can't take others along. Coins are
-independent with probability at most `sample_rate`. One step is a Poisson-subsampled Gaussian mechanism with noise multiplier z.
+Add/remove one sequence, at a `sample_rate` that doesn't hang on it. A sequence's loss, penalty included, depends on that sequence and the
+parameters only, so it changes one summand, of norm at most C: the sum has sensitivity C whatever the loss is. A gradient that isn't finite
+counts as zero, of norm 0 <= C; if a sequence breaks the forward pass of its batch, each sequence of the batch is taken alone, so it can't
+take others along. Coins are independent with probability at most `sample_rate`. One step is a Poisson-subsampled Gaussian mechanism with
+noise multiplier z.
 
 References
 ----------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self, cast
 
@@ -18,7 +18,10 @@ from private_inference.heads.tracker import EntropyTracker
 from private_inference.training.optimizer_groups import set_rate
 from private_inference.training.plan import TrainingPlan
 from private_inference.training.private_gradient import PrivateGradient, poisson_sample
+from private_inference.training.result import TrainingResult
 from private_inference.training.run import N_TRACKED, TrainingRun
+
+_OF_TRAINING = ("n_train_tokens", "digest")  # a digest tells for sure which of two corpora it was
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,11 @@ class PrivateRun(TrainingRun):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._net.to_standard_module()
+
+    def result(self) -> TrainingResult:
+        """Return what the run leaves; of the corpus, what held-out sequences and the tokenizer say."""
+        found = super().result()
+        return replace(found, corpus={name: value for name, value in found.corpus.items() if name not in _OF_TRAINING})
 
     def _take_step(self) -> None:
         recipe, step, settings = self.plan.recipe, self.n_steps, self._settings

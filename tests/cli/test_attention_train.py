@@ -14,7 +14,7 @@ from privacy_audit.cli.attention_train import train
 from privacy_audit.training_file import read_training_file
 from private_inference.config import PIGPTConfig
 from private_inference.training.saved_model import load_model
-from private_inference.training.tokenizer import BytePairTokenizer
+from private_inference.training.tokenizer import BytePairTokenizer, train_tokenizer
 
 pytest.importorskip("tokenizers")
 
@@ -98,16 +98,26 @@ def test_a_summary_for_people(place, tmp_path):
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
+def test_a_private_run_needs_a_tokenizer_of_public_text(place, tmp_path):
+    done = run(place("[private]\nnoise_multiplier = 1.0\ndelta = 1e-3\n"), "--out", tmp_path / "out")
+    assert "needs a tokenizer made from public text" in str(done.exception)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_private_run_states_its_guarantee(place, tmp_path):
-    done = run(place("[private]\nnoise_multiplier = 1.0\ndelta = 1e-3\n"), "--out", tmp_path / "out", "--json")
+    train_tokenizer(["def g(y): return y"], vocab_size=270).save(tmp_path / "public.json")
+    base = SMALL.replace("vocab_size = 280", 'tokenizer = "public.json"')
+    done = run(place("[private]\nnoise_multiplier = 1.0\ndelta = 1e-3\n", base), "--out", tmp_path / "out", "--json")
     assert done.exit_code == 0, done.exception
     record = json.loads(done.stdout)
     assert record["guarantee"]["privacy_unit"] == "sequence"
-    assert record["guarantee"]["neighboring"] == "add_remove"
+    assert record["guarantee"]["neighboring"] == "zero_out"
+    assert "digest" not in record["training"]["corpus"]
     assert all(row["train_loss"] is None for row in record["training"]["history"])
     assert not (tmp_path / "out" / "checkpoint.npz").exists()
-    shown = run(place("[private]\nnoise_multiplier = 1.0\ndelta = 1e-3\n"), "--out", tmp_path / "out")
-    assert "add/remove one sequence" in shown.stdout.replace("\n", " ")
+    for rate, relation in (("", "zero out"), ("sample_rate = 0.01\n", "add/remove")):
+        shown = run(place(f"[private]\nnoise_multiplier = 1.0\ndelta = 1e-3\n{rate}", base), "--out", tmp_path / "out")
+        assert f"{relation} one sequence" in shown.stdout.replace("\n", " ")
 
 
 def test_options_stand_for_a_file(place, tmp_path, monkeypatch):

@@ -64,6 +64,16 @@ class HalvedNoise(SeededNoise):
         return super().discrete_gaussian_each(np.asarray(sigmas) / 2)
 
 
+class QuarteredNoise(HalvedNoise):
+    """A quarter of the noise that was asked for."""
+
+    def discrete_gaussian(self, sigma: float, shape: int | tuple[int, ...] = ()) -> np.ndarray:
+        return super().discrete_gaussian(sigma / 2, shape)
+
+    def discrete_gaussian_each(self, sigmas: np.ndarray) -> np.ndarray:
+        return super().discrete_gaussian_each(np.asarray(sigmas) / 2)
+
+
 def tables(sizes: Sequence[int], n_rows: int) -> Iterator[Table]:
     """All tables of n rows of a tiny domain, up to the order of rows."""
     yield from combinations_with_replacement(product(*(range(size) for size in sizes)), n_rows)

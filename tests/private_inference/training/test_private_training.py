@@ -14,7 +14,7 @@ from mechanisms.accounting.dp_sgd import dp_sgd_epsilon
 from mechanisms.errors import InsecureNoiseWarning, UnsupportedClaimError
 from mechanisms.guarantee import Neighboring
 from mechanisms.noise.source import SEEDED_ASSUMPTION, SeededNoise
-from private_inference.training.private_training import NOT_COVERED, train_private
+from private_inference.training.private_training import NOT_COVERED, PUBLIC_NUMBER, PUBLIC_RATE, train_private
 from private_inference.training.recipe import TrainingRecipe
 from tests.private_inference.runs import RECIPE, V, config, corpus, penalty
 
@@ -34,13 +34,27 @@ def test_the_guarantee_is_the_accountants_per_sequence():
     n = len(corpus().train_sequences(8))
     wanted = dp_sgd_epsilon(sample_rate=4 / n, noise_multiplier=1.0, steps=10, delta=DELTA)
     assert result.guarantee.epsilon == wanted.epsilon
-    assert (result.guarantee.delta, result.guarantee.neighboring) == (DELTA, Neighboring.ADD_REMOVE)
+    assert (result.guarantee.delta, result.guarantee.neighboring) == (DELTA, Neighboring.ZERO_OUT)
+    assert PUBLIC_NUMBER in result.guarantee.assumptions
     assert result.guarantee.privacy_unit == "sequence"
     assert set(wanted.assumptions) < set(result.guarantee.assumptions)
     assert SEEDED_ASSUMPTION not in result.guarantee.assumptions
     assert result.training.n_steps == 10
     assert not torch.equal(result.training.penalty.theta, penalty().theta)
     assert result.to_dict()["sample_rate"] == 4 / n
+
+
+def test_a_public_rate_makes_it_add_remove_and_hangs_on_no_number_of_sequences():
+    few = replace(RECIPE, steps=2, batch_size=6)
+    found = [train_private(config(), corpus(n), few, delta=DELTA, noise_multiplier=1.0, sample_rate=0.1, rng=0) for n in (600, 50)]
+    assert found[0].guarantee == found[1].guarantee  # 53 sequences and 4, fewer than a batch
+    assert found[0].guarantee.neighboring is Neighboring.ADD_REMOVE
+    assert found[0].guarantee.epsilon == dp_sgd_epsilon(sample_rate=0.1, noise_multiplier=1.0, steps=2, delta=DELTA).epsilon
+    assert found[0].sample_rate == 0.1
+    assert PUBLIC_RATE in found[0].guarantee.assumptions
+    assert PUBLIC_NUMBER not in found[0].guarantee.assumptions
+    with pytest.raises(ValueError, match="sample_rate must be in"):
+        seeded(sample_rate=1.5)
 
 
 def test_an_epsilon_buys_its_noise():
@@ -81,6 +95,7 @@ def test_nothing_of_training_sequences_is_reported():
     assert [row.train_loss for row in result.training.history] == [None] * 3
     assert all(row.held_out_loss is not None and math.isfinite(row.held_out_loss) for row in result.training.history)
     assert result.training.tracker.data == "held_out"
+    assert not {"n_train_tokens", "digest"} & set(result.to_dict()["training"]["corpus"])  # a digest would name the corpus
     assert NOT_COVERED not in result.guarantee.assumptions
     watched = seeded(watched="training")
     assert watched.training.tracker.data == "training"
