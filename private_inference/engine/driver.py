@@ -13,8 +13,9 @@ Secret: x and every weight. Public: shapes, masks, and one to three scales a blo
       one_by_one  pieces are scored one after another: nb times the messages
       at_once     pieces are cut into nb (nb + 1)/2 chunks of (m, m) and scored together: only the products of matrices are repeated
 
-Masks: the stock softmax gets a public -20 on hidden keys (a large number would overflow the ring), so a row's logits must stay within about
-10 of each other. The other scores leave hidden keys out by a public choice, which sends nothing and has no such limit.
+Masks: the stock softmax gets a public -100 on hidden keys, so a row's logits must stay within about 90 of each other; -20 is too little for
+trained heads, and (1 + x / 2^8)^(2^8) grows again below -2^9. The other scores leave hidden keys out by a public choice, which sends
+nothing and has no such limit.
 
 Nothing of this project is imported here, and nothing imports this file: the main environment has no jax.
 """
@@ -37,7 +38,7 @@ if TYPE_CHECKING or __name__ == "__main__":
     from spu import libspu
     from spu.utils import frontend
 
-HIDDEN = -20.0
+HIDDEN = -100.0
 QUAD_SHIFT = 5.0
 LAYER_NORM_EPSILON = 1e-5
 N_PARTIES = {"SEMI2K": 2, "CHEETAH": 2, "ABY3": 3}

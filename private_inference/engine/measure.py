@@ -41,6 +41,7 @@ from private_inference.engine.run import EngineAnswer, ask_engine
 from private_inference.folding.folded_gpt import FoldedBlock
 
 _RINGS = (64, 128)
+_FEWEST_SQUARINGS = 8  # with fewer, hidden keys at -100 aren't hidden
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +129,7 @@ def measure_cost(
     shift : public shifts for score "softmax_shift", see `calibrate_public_shift`.
     protocol : "SEMI2K" (two parties and a dealer), "CHEETAH" (two parties; slow) or "ABY3" (three parties).
     ring_bits, fraction_bits : bits of the ring, 64 or 128, and how many of them stand after the point.
-    exponential_squarings : k, at least 1 and at most `fraction_bits`, see above; it doesn't touch scores without an exponential.
+    exponential_squarings : k, from 8 to `fraction_bits`, see above; it doesn't touch scores without an exponential.
     timeout : seconds.
 
     Raises
@@ -157,9 +158,9 @@ def _settings(protocol: str, ring_bits: int, fraction_bits: int, exponential_squ
     bits = whole_number(1, fraction_bits=fraction_bits)
     if bits > ring_bits // 3:
         raise ValueError(f"fraction_bits must be at most {ring_bits // 3} in a ring of {ring_bits} bits, so that products fit, got {bits}")
-    squarings = whole_number(1, exponential_squarings=exponential_squarings)
-    if squarings > bits:
-        raise ValueError(f"exponential_squarings must be at most fraction_bits = {bits}, or x / 2^k vanishes, got {squarings}; take 8")
+    squarings = whole_number(exponential_squarings=exponential_squarings)
+    if not _FEWEST_SQUARINGS <= squarings <= bits:
+        raise ValueError(f"exponential_squarings must be {_FEWEST_SQUARINGS} to fraction_bits = {bits}, got {squarings}; take 10")
     return EngineSettings(cast(Protocol, protocol), ring_bits, bits, squarings)
 
 

@@ -100,17 +100,15 @@ def test_three_parties_have_no_estimate(engine: Path, rng: np.random.Generator):
 
 
 def test_hidden_keys_stay_hidden_whatever_their_logits(engine: Path, rng: np.random.Generator):
-    """The last key's logits are about 22 above all others, and only its own query sees it: the stock -20 isn't enough there."""
+    """The last key's logits are about 22 above all others, and only its own query sees it: a mask of -20 is off by more than 0.1 there."""
     block = small_model(rng, variant="sm_attention_only").blocks[0]
     x = drawn(rng, LENGTH, WIDTH // 2)
     block.attention.query.weight.copy_(torch.eye(WIDTH // 2))
     block.attention.key.weight.copy_(torch.eye(WIDTH // 2))
     x[:, [0, 8]] = 8.0
     x[-1, [0, 8]] = 16.0
-    left_out = measure_cost(block, x, score="softmax_rr", timeout=TIMEOUT)
-    shifted = measure_cost(block, x, score="softmax", timeout=TIMEOUT)
-    assert left_out.largest_difference < 3 * MOST
-    assert shifted.largest_difference > 10 * MOST
+    for score in ("softmax_rr", "softmax"):
+        assert measure_cost(block, x, score=score, timeout=TIMEOUT).largest_difference < 3 * MOST
 
 
 def test_another_block_is_seen(engine: Path, rng: np.random.Generator):
