@@ -92,8 +92,7 @@ def gaussian_epsilon(mu: ArrayLike, delta: ArrayLike) -> float | Floats:
     4.3771780957
     """
     mu_, delta_ = together(mu=mu, delta=delta)
-    log_delta = log(delta_)
-    found = first_false(lambda epsilon: _log_delta(mu_, epsilon) > log_delta, mu_.shape)
+    found = first_false(lambda epsilon: np.exp(_log_delta(mu_, epsilon)) > delta_, mu_.shape)
     unbounded = (mu_ > 0) & ((delta_ == 0) | np.isinf(mu_))
     return as_given(np.where(unbounded, np.inf, found))
 
@@ -117,8 +116,7 @@ def gaussian_mu(epsilon: ArrayLike, delta: ArrayLike) -> float | Floats:
     1.0
     """
     epsilon_, delta_ = together(epsilon=epsilon, delta=delta)
-    log_delta = log(delta_)
-    found = last_true(lambda mu: _log_delta(mu, epsilon_) <= log_delta, epsilon_.shape)
+    found = last_true(lambda mu: np.exp(_log_delta(mu, epsilon_)) <= delta_, epsilon_.shape)
     return as_given(np.where(np.isinf(epsilon_), np.inf, np.where(delta_ == 0, 0.0, found)))
 
 
