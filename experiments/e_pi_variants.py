@@ -10,7 +10,7 @@ Expected (Jha, Reagen 2025, at toy size): norm-free models have more near-unifor
 and lowers the perplexity of SM+ScFuFFN by 2 % or more, to at most 15 % above SM+LN+G; private logits within 0.01 of plain ones; 12 layers
 of SM at rate 0.01 diverge. `figures_pi_variants` says which of these the figures meet.
 
-Rows are written as they come; a run that was stopped goes on where it was. TIME
+Rows are written as they come; a run that was stopped goes on where it was. 20 to 30 minutes on two cores with the engine, 10 without.
 
 Run: python experiments/e_pi_variants.py [--quick]
 """
