@@ -150,7 +150,8 @@ def main() -> None:
             with (RESULTS / f"{NAME}.jsonl").open("a", encoding="utf-8") as file:
                 file.writelines(json.dumps(row, allow_nan=False) + "\n" for row in more)
     if not quick:
-        print(write_results(NAME, ordered(rows, tasks), seed=config.seeds[0], tools=("torch", "numpy", "tokenizers")))
+        rows = ordered(rows, tasks)
+        print(write_results(NAME, rows, seed=config.seeds[0], tools=("torch", "numpy", "tokenizers")))
         draw(rows, RESULTS / f"{NAME}.svg")
 
 
