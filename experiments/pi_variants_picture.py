@@ -1,6 +1,6 @@
 """The picture of `e_pi_variants`: held-out perplexity against bytes, one mark a variant, softmax and fold.
 
-The steps join what nothing beats in one without losing in the other. A variant's marks lie on one height, the mean perplexity of its
+Rings and steps join what nothing beats in one without losing in the other. A variant's marks lie on one height, the mean perplexity of its
 seeds; its name stands at the right, moved where names would touch.
 """
 
@@ -34,7 +34,8 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         face = COLORS[softmax] if folded else "white"
         axes.plot(cost, perplexity, "o", ms=6, color=COLORS[softmax], markerfacecolor=face, zorder=3)
     front = pareto_front([point[3:] for point in points])
-    axes.step(*zip(*front, strict=True), where="post", color="black", lw=1.1, ls="--", zorder=2, label="not beaten in both")
+    ring = {"marker": "o", "markersize": 12, "markerfacecolor": "none"}
+    axes.step(*zip(*front, strict=True), where="post", color="black", lw=1.1, ls="--", zorder=2, label="not beaten in both", **ring)
     axes.set(xscale="log", yscale="log", xlabel="megabytes sent by one party, whole model with logits", ylabel="held-out perplexity")
     axes.set_title("Quality against the cost of private inference, toy size; filled: folded, hollow: as trained", fontsize="medium")
     megabytes = [point[3] for point in points]
@@ -99,7 +100,7 @@ def spread(places: Sequence[float], gap: float, low: float, high: float) -> list
 
 
 def _ticks(axes: Axes, megabytes: Sequence[float], perplexities: Sequence[float]) -> None:
-    low, high = 0.9 * min(megabytes), 3.6 * max(megabytes)
+    low, high = 0.9 * min(megabytes), 4.2 * max(megabytes)
     axes.set_xlim(low, high)
     axes.set_xticks(ticks := [tick for tick in (1, 2, 3, 5, 8, 12, 20, 30, 50, 80) if low <= tick <= max(megabytes)], map(str, ticks))
     low, high = 0.97 * min(perplexities), 1.05 * max(perplexities)
