@@ -29,24 +29,19 @@ cells = [[100, 100], [100, 100]]
 
 from __future__ import annotations
 
-import tomllib
 from os import PathLike
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from mechanisms.guarantee import Neighboring, PrivacyGuarantee
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
+from privacy_audit.toml_table import Location, TomlTable, read_toml, sentence
 
 FunctionName = Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
 
 
-class _AuditTable(_Table):
+class _AuditTable(TomlTable):
     delta: Annotated[float, Field(ge=0, lt=1)]
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
 
@@ -112,29 +107,29 @@ class DistributionTable(_AuditTable):
         return self
 
 
-class DefenseTable(_Table):
+class DefenseTable(TomlTable):
     """[defense] of kind "distribution": training sets are thinned to these counts, one row per value of prop, one column per class."""
 
     cells: Annotated[list[list[Annotated[int, Field(ge=0)]]], Field(min_length=2, max_length=2)]
 
 
-class ClaimTable(_Table):
+class ClaimTable(TomlTable):
     """[claim]: what somebody asserts, at the delta of [audit]; replace neighbors are for kind "distribution" only."""
 
     epsilon: Annotated[float, Field(ge=0)]
     neighboring: Literal["add_remove", "replace"] = "add_remove"
     privacy_unit: str = "record"
     mechanism: str = ""
-    assumptions: list[str] = []
+    assumptions: list[str] = Field(default_factory=list)
 
 
-class AuditConfig(_Table):
+class AuditConfig(TomlTable):
     """A whole audit file."""
 
     audit: Annotated[TrainingTable | ShadowTable | DistributionTable, Field(discriminator="kind")]
     claim: ClaimTable | None = None
     defense: DefenseTable | None = None
-    nist: dict[str, str] = {}
+    nist: dict[str, str] = Field(default_factory=dict)
 
     def guarantee(self) -> PrivacyGuarantee | None:
         """Return the claim as a guarantee, or None where the file claims nothing."""
@@ -163,13 +158,9 @@ def read_config(path: str | PathLike[str]) -> AuditConfig:
     """
     file = Path(path)
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file.name} is not valid TOML: {error}") from error
-    try:
-        config = AuditConfig.model_validate(content)
+        config = AuditConfig.model_validate(read_toml(file))
     except ValidationError as error:
-        raise ValueError(f"{file.name}: {_sentence(error)}") from error
+        raise ValueError(f"{file.name}: {sentence(error, _allowed, kinds=_KINDS)}") from error
     misplaced = _misplaced(config)
     if misplaced:
         raise ValueError(f"{file.name}: {misplaced}")
@@ -187,22 +178,7 @@ def _misplaced(config: AuditConfig) -> str:
     return ""
 
 
-def _sentence(error: ValidationError) -> str:
-    found = error.errors(include_url=False, include_input=False)
-    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])  # a misspelled key, rather than the one it misses
-    location = tuple(part for i, part in enumerate(first["loc"]) if (i, part) not in [(1, kind) for kind in _KINDS])
-    key = ".".join(str(part) for part in location)
-    if first["type"] == "extra_forbidden":
-        return f"unknown key '{key}'; allowed in this table: {', '.join(_allowed(first['loc']))}"
-    if first["type"] == "missing":
-        return f"key '{key}' is missing"
-    if first["type"].startswith("union_tag"):
-        return f"key '{key}.kind': must be {', '.join(map(repr, _KINDS))}"
-    message = first["msg"][0].lower() + first["msg"][1:]
-    return f"key '{key}': {message}"
-
-
-def _allowed(location: tuple[int | str, ...]) -> list[str]:
+def _allowed(location: Location) -> list[str]:
     tables: dict[str, type[BaseModel]] = {**_KINDS, "claim": ClaimTable, "defense": DefenseTable}
     table = next((tables[str(part)] for part in location[:-1] if part in tables), AuditConfig)
     return sorted(table.model_fields)

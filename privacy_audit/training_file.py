@@ -30,13 +30,14 @@ sample_rate = 0.01               # optional, known without the texts: add/remove
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
+
+from privacy_audit.toml_table import Location, TomlTable, read_toml, sentence
 
 if TYPE_CHECKING:
     from private_inference.training.recipes import NamedRecipe
@@ -47,9 +48,7 @@ NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
+class _Table(TomlTable):
     def given(self, *left_out: str) -> dict[str, object]:
         """Return the keys that the file has."""
         return {name: getattr(self, name) for name in self.model_fields_set if name not in left_out}
@@ -74,7 +73,7 @@ class CorpusTable(_Table):
     """[corpus]: where the text comes from."""
 
     folder: str | None = None
-    suffixes: Annotated[list[str], Field(min_length=1)] = [".txt", ".md", ".py"]
+    suffixes: list[str] = Field(default_factory=lambda: [".txt", ".md", ".py"], min_length=1)
     vocab_size: Annotated[int, Field(ge=257, le=65536)] = 512
     tokenizer: str | None = None
     held_out_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
@@ -167,11 +166,7 @@ def read_training_file(path: str | PathLike[str]) -> TrainingFile:
     OSError : the file can't be read.
     """
     file = Path(path)
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file.name} is not valid TOML: {error}") from error
-    return checked_training(content, source=file.name)
+    return checked_training(read_toml(file), source=file.name)
 
 
 def checked_training(content: Mapping[str, object], *, source: str) -> TrainingFile:
@@ -189,21 +184,10 @@ def checked_training(content: Mapping[str, object], *, source: str) -> TrainingF
     try:
         return TrainingFile.model_validate(content)
     except ValidationError as error:
-        raise ValueError(f"{source}: {_sentence(error)}") from None
+        raise ValueError(f"{source}: {sentence(error, _allowed)}") from None
 
 
-def _sentence(error: ValidationError) -> str:
-    found = error.errors(include_url=False, include_input=False)
-    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
-    key = ".".join(map(str, first["loc"]))
-    if first["type"] == "extra_forbidden":
-        return f"unknown key '{key}'; allowed in this table: {', '.join(_allowed(first['loc']))}"
-    if first["type"] == "missing":
-        return f"key '{key}' is missing"
-    return f"key '{key}': {first['msg'][0].lower()}{first['msg'][1:]}"
-
-
-def _allowed(location: tuple[int | str, ...]) -> list[str]:
+def _allowed(location: Location) -> list[str]:
     tables: dict[str, type[BaseModel]] = {
         "model": ModelTable,
         "corpus": CorpusTable,

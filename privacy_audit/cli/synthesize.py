@@ -146,9 +146,9 @@ def _report(record: SynthesisRecord, out: Path, ledger: Path | None, *, json: bo
     if ledger is not None:
         from json import dumps
 
-        from privacy_audit.report.whole_file import write_whole
+        from mechanisms.whole_file import write_whole
 
-        write_whole(ledger, dumps(record.to_dict(), indent=2, allow_nan=False) + "\n")
+        write_whole(ledger, dumps(record.to_dict(), indent=2, allow_nan=False).encode() + b"\n")
     if json:
         print_json(record)
     else:

@@ -16,13 +16,13 @@ from attacks.canaries.finding import Finding
 from attacks.scores import MembershipScores
 from mechanisms.guarantee import PrivacyGuarantee, require_same_neighboring
 from mechanisms.json_ready import JsonValue, json_ready
+from mechanisms.whole_file import write_whole
 from privacy_audit.estimate.bound import EpsilonBound
 from privacy_audit.estimate.curves.curve_test_record import CurveTest
 from privacy_audit.estimate.signals.conformance_report import ConformanceReport
 from privacy_audit.report.distribution_words import distribution_headline
 from privacy_audit.report.statements import shown_engine_posterior, shown_posterior
 from privacy_audit.report.verdict import Verdict, decide, headline
-from privacy_audit.report.whole_file import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -154,13 +154,13 @@ class AuditReport:
 
     def to_json(self, path: str | os.PathLike[str]) -> Path:
         """Write the record as JSON; the file appears whole or not at all."""
-        return write_whole(path, json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n")
+        return write_whole(path, json.dumps(self.to_dict(), indent=2, allow_nan=False).encode() + b"\n")
 
     def to_html(self, path: str | os.PathLike[str]) -> Path:
         """Write one self-contained page; the file appears whole or not at all."""
         from privacy_audit.report.html import render
 
-        return write_whole(path, render(self))
+        return write_whole(path, render(self).encode())
 
     def _repr_html_(self) -> str:
         from privacy_audit.report.html import render_summary

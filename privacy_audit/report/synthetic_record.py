@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from mechanisms.json_ready import JsonValue, json_ready, json_record
-from privacy_audit.report.whole_file import write_whole
+from mechanisms.whole_file import write_whole
 from synth.column_shares import ColumnShares
 from synth.evaluate import NOT_PRIVATE, GroupError, WorkloadError
 from synth.synthesis_record import SynthesisRecord
@@ -104,13 +104,13 @@ class TableEvaluation:
 
     def to_json(self, path: str | os.PathLike[str]) -> Path:
         """Write the record as JSON; the file appears whole or not at all."""
-        return write_whole(path, json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n")
+        return write_whole(path, json.dumps(self.to_dict(), indent=2, allow_nan=False).encode() + b"\n")
 
     def to_html(self, path: str | os.PathLike[str]) -> Path:
         """Write one self-contained page; the file appears whole or not at all."""
         from privacy_audit.report.synthetic_page import render_evaluation
 
-        return write_whole(path, render_evaluation(self))
+        return write_whole(path, render_evaluation(self).encode())
 
     def _repr_html_(self) -> str:
         return self.pairs._repr_html_()

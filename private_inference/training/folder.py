@@ -17,12 +17,12 @@ from io import BytesIO
 from pathlib import Path
 
 from mechanisms.json_ready import JsonValue
+from mechanisms.whole_file import write_whole
 from private_inference.heads.tracker import EntropyTracker
 from private_inference.training.private_training import PrivateTrainingResult
 from private_inference.training.result import TrainingResult
 from private_inference.training.saved_model import save_model
 from private_inference.training.tokenizer import BytePairTokenizer
-from private_inference.training.whole_file import write_whole
 
 
 def training_record(result: TrainingResult | PrivateTrainingResult) -> dict[str, JsonValue]:

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from mechanisms.whole_file import write_whole
 from private_inference.config import PIGPTConfig
 from private_inference.gpt import PIGPT
 from private_inference.training.checkpoint import load_module, module_arrays, under
-from private_inference.training.whole_file import write_whole
 
 _WEIGHTS = "model"
 
